@@ -1,0 +1,1 @@
+"""Alerts: telling people, with nothing lost on the way."""

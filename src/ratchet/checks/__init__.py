@@ -1,0 +1,1 @@
+"""Checks: what must hold of the data before anything is trained on it."""

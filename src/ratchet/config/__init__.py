@@ -1,0 +1,1 @@
+"""Reading settings: files, overlays, environment variables and --set, each with its origin."""

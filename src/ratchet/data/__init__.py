@@ -1,0 +1,1 @@
+"""Data: sources, the versioned lake, splits and the generated scenarios."""

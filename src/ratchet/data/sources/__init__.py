@@ -1,0 +1,1 @@
+"""Where tables come from: CSV, Parquet, Delta and PostgreSQL."""

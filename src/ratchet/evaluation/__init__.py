@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals, paired comparison, slices and plots."""

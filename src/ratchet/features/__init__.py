@@ -1,0 +1,1 @@
+"""Features: expressions, functions and the fitted recipe."""

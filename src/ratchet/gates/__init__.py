@@ -1,0 +1,1 @@
+"""Gates: what a model must prove before it may replace another."""

@@ -1,0 +1,1 @@
+"""The ledger: every run, decision and version, append-only."""

@@ -1,0 +1,1 @@
+"""Packaging: the bundle, its model form, and the card."""

@@ -1,0 +1,1 @@
+"""The pipeline: steps, their graph, the cache and the runner."""

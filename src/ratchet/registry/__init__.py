@@ -1,0 +1,1 @@
+"""Registry: model versions in MLflow, and their promotion."""

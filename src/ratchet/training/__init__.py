@@ -1,0 +1,1 @@
+"""Training: algorithms, cross-validation and the choice among candidates."""
