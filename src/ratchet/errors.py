@@ -2,7 +2,7 @@
 
     RatchetError                 exit 1   a broken promise: please report it
     ├── UsageError               exit 2   the command line asks for something impossible
-    ├── DataError                exit 3   the data cannot be used: unreadable, empty, of another shape
+    ├── DataError                exit 3   the data cannot be used: unreadable, empty, changed
     ├── ConfigError              exit 4   ratchet.yaml, an overlay, a variable or --set is wrong
     ├── ConflictError            exit 5   somebody else holds the project, or changed it meanwhile
     └── EnvironmentFault         exit 6   something outside is missing

@@ -1,0 +1,178 @@
+"""From files, environment and ``--set`` to one validated settings object.
+
+Rising order: ``ratchet.yaml``, ``ratchet.<environment>.yaml``, ``RATCHET__SECTION__KEY``
+variables, ``--set section.key=value``. Every value keeps its origin, so that an error or a
+report can say where a setting was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ratchet.config.fields import FieldNode, known_keys, resolve_key
+from ratchet.config.suggest import hint
+from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
+from ratchet.errors import ConfigError
+
+PREFIX = "RATCHET__"
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where each setting was made; what was not made is a default."""
+
+    places: Mapping[KeyPath, Place]
+
+    def of(self, *path: str | int) -> str:
+        """The place of a setting, of the nearest part above it, or ``default``."""
+        exact = self.places.get(path)
+        if exact is not None:
+            return str(exact)
+        for length in range(len(path) - 1, 1, -1):
+            place = self.places.get(path[:length])
+            # A parent's own place counts only when it is no mapping with other keys in it.
+            if place is not None and not any(
+                key[:length] == path[:length] and len(key) > length for key in self.places
+            ):
+                return str(place)
+        return "default"
+
+    def nearest(self, path: KeyPath) -> str:
+        """The place of a setting or of the closest thing around it, for an error."""
+        for length in range(len(path), -1, -1):
+            place = self.places.get(path[:length])
+            if place is not None:
+                return str(place)
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """Validated settings and where each of them was made."""
+
+    settings: S
+    origins: Origins
+
+
+def load_settings(
+    model: type[S],
+    files: Iterable[tuple[Path, str]],
+    environment: Mapping[str, str],
+    assignments: Iterable[str] = (),
+) -> Loaded[S]:
+    """Read, merge and validate.
+
+    Args:
+        model: the settings class.
+        files: paths and the names to show for them, in rising order.
+        environment: variables; those that start with ``RATCHET__`` are settings.
+        assignments: texts ``section.key=value``, as of ``--set``.
+
+    Raises:
+        ConfigError: with file, line and the nearest known key.
+    """
+    merged: dict[str, Any] = {}
+    places: dict[KeyPath, Place] = {}
+    for path, shown in files:
+        values, found = read_yaml(path, shown)
+        merged = _merge(merged, values, ())
+        places.update(found)
+    for name in sorted(key for key in environment if key.startswith(PREFIX)):
+        keys = resolve_key(model, name.removeprefix(PREFIX).split("__"), name, exact=False)
+        _assign(merged, places, keys, environment[name], name)
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"--set {text} is not of the form key=value",
+                fix="write it like --set data.target=Churn",
+                where="--set",
+            )
+        origin = f"--set {key.strip()}"
+        keys = resolve_key(model, key.strip().split("."), origin, exact=True)
+        _assign(merged, places, keys, value, origin)
+    origins = Origins(places)
+    try:
+        return Loaded(model.model_validate(merged), origins)
+    except ValidationError as error:
+        raise _explain(error, model, origins) from None
+
+
+def _merge(below: Any, above: Any, path: KeyPath) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        result = dict(below)
+        for key, value in above.items():
+            result[key] = (
+                _merge(result[key], value, (*path, key)) if result.get(key) is not None else value
+            )
+        return result
+    return above
+
+
+def _assign(
+    values: dict[str, Any],
+    places: dict[KeyPath, Place],
+    keys: tuple[str, ...],
+    text: str,
+    origin: str,
+) -> None:
+    value = parse_value(text, origin)
+    for key in reversed(keys):
+        value = {key: value}
+    merged = _merge(values, value, ())
+    values.clear()
+    values.update(merged)
+    places[keys] = Place(origin, 0)
+
+
+def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -> ConfigError:
+    """The first thing wrong, in words; the others are counted."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    path = tuple(part for part in first["loc"] if not _is_internal(part))
+    dotted = ".".join(str(part) for part in path)
+    others = len({tuple(p["loc"]) for p in problems}) - 1
+    more = f" ({others} more after this one)" if others > 0 else ""
+    where = origins.nearest(path)
+    if first["type"] == "extra_forbidden":
+        near = hint(str(path[-1]), known_keys(model, path[:-1]))
+        return ConfigError(
+            f"Unknown key `{dotted}`{more}", fix=near, where=where, code="unknown_key"
+        )
+    if first["type"] == "missing":
+        return ConfigError(
+            f"The setting `{dotted}` is missing{more}",
+            fix=f"add `{path[-1]}`"
+            + (f" under `{'.'.join(map(str, path[:-1]))}`" * (len(path) > 1)),
+            where=where,
+            code="missing_key",
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return ConfigError(
+            cause.what, why=cause.why, fix=cause.fix, where=cause.where or where, code=cause.name
+        )
+    shown = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r}"
+    label = f"The setting `{dotted}` is not right{more}" if dotted else f"The settings{more}"
+    return ConfigError(label, why=message[:1].lower() + message[1:] + shown, where=where)
+
+
+def _is_internal(part: Any) -> bool:
+    """Whether a part of pydantic's location is a union's branch, not a key of the file."""
+    return isinstance(part, str) and (
+        part.startswith("function-") or part.endswith("]") or part in _BRANCHES
+    )
+
+
+_BRANCHES = frozenset({"str", "int", "float", "bool", "none", "literal", "tuple", "dict", "list"})
+
+
+__all__ = ["PREFIX", "FieldNode", "Loaded", "Origins", "load_settings"]
