@@ -134,7 +134,10 @@ def _assign(
 
 def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -> ConfigError:
     """The first thing wrong, in words; the others are counted."""
-    problems = error.errors(include_url=False)
+    # A mistyped key explains a missing one, so it is told first.
+    problems = sorted(
+        error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden"
+    )
     first = problems[0]
     path = tuple(part for part in first["loc"] if not _is_internal(part))
     dotted = ".".join(str(part) for part in path)

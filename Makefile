@@ -1,0 +1,33 @@
+.PHONY: setup demo test check format bench docs clean
+
+PY = .venv/bin/python
+
+setup:            ## install everything into .venv
+	@scripts/setup.sh
+
+demo: setup       ## the whole loop on generated churn data, in ./demo
+	@rm -rf demo && .venv/bin/ratchet demo demo
+
+test: setup       ## all tests and checks
+	@scripts/test_services.sh
+	@$(MAKE) --no-print-directory check
+	@$(PY) -m pytest -q -n 2 --dist loadfile
+
+check: setup      ## lint, types, import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup     ## let ruff mend what it can
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+bench: setup      ## the benchmarks behind the numbers in the docs
+	@$(PY) benchmarks/overhead.py
+	@$(PY) benchmarks/checks.py
+
+docs: setup       ## generate the reference pages
+	@$(PY) scripts/reference.py
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

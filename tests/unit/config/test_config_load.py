@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+from pydantic import Field, field_validator
+
+from ratchet.config.load import load_settings
+from ratchet.config.section import Section
+from ratchet.errors import ConfigError
+
+
+class Inner(Section):
+    margin: float = Field(default=0.0, ge=0, description="how much")
+    names: tuple[str, ...] = Field(default=(), description="which")
+    word: str = Field(default="x", description="a word")
+
+    @field_validator("word")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        if len(value) > 5:
+            raise ValueError("at most five letters")
+        return value
+
+
+class Outer(Section):
+    project: str = Field(description="name")
+    inner: Inner = Field(default_factory=Inner, description="section")
+    free: dict[str, float] = Field(default_factory=dict, description="any keys")
+
+
+def load(tmp_path: Path, *texts: str, environment=None, assignments=()):
+    files = []
+    for number, text in enumerate(texts):
+        path = tmp_path / f"f{number}.yaml"
+        path.write_text(text, encoding="utf-8")
+        files.append((path, path.name))
+    return load_settings(Outer, files, environment or {}, assignments)
+
+
+def test_rising_order_of_file_overlay_variable_and_assignment(tmp_path):
+    base = "project: a\ninner:\n  margin: 0.1\n  word: one\nfree: {x: 1, y: 2}\n"
+    loaded = load(
+        tmp_path,
+        base,
+        "inner: {margin: 0.2}\nfree: {y: 3}\n",
+        environment={"RATCHET__INNER__WORD": "two", "HOME": "/"},
+        assignments=["inner.names=[a, b]", "free.z=4"],
+    )
+    assert loaded.settings.inner == Inner(margin=0.2, word="two", names=("a", "b"))
+    assert loaded.settings.free == {"x": 1, "y": 3, "z": 4}
+    assert loaded.origins.of("inner", "margin") == "f1.yaml:1"
+    assert loaded.origins.of("inner", "word") == "RATCHET__INNER__WORD"
+    assert loaded.origins.of("inner", "names") == "--set inner.names"
+    assert loaded.origins.of("project") == "f0.yaml:1"
+
+
+def test_what_nobody_set_is_a_default(tmp_path):
+    loaded = load(tmp_path, "project: a\ninner: {margin: 0.1}\n")
+    assert loaded.origins.of("inner", "word") == "default"
+    assert loaded.origins.of("free", "x") == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "where", "fix"),
+    [
+        ("project: a\ninner:\n  margn: 1\n", "Unknown key `inner.margn`", "f0.yaml:3", "margin"),
+        ("projct: a\n", "Unknown key `projct`", "f0.yaml:1", "project"),
+        ("project: a\nproject: b\n", "there twice", "f0.yaml:2", "keep one"),
+        ("project: a\ninner:\n  margin: 012\n", "starts with a zero", "f0.yaml:3", "without"),
+        ("project: a\ninner: {margin: -1}\n", "`inner.margin` is not right", "f0.yaml:2", ""),
+        ("project: a\ninner: {margin: lots}\n", "`inner.margin` is not right", "f0.yaml:2", ""),
+        ("project: a\ninner: {word: abcdefg}\n", "`inner.word` is not right", "f0.yaml:2", ""),
+        ("project: a\ninner: {names: {a: 1}}\n", "`inner.names` is not right", "f0.yaml:2", ""),
+        ("inner: {}\n", "`project` is missing", "", "add `project`"),
+        ("", "`project` is missing", "", ""),
+        ("- a\n- b\n", "does not hold keys", "f0.yaml:1", "project"),
+        ("project: [a\n", "not valid YAML", "f0.yaml", ""),
+        ("project: &a [*a]\n", "refers to itself", "f0.yaml:1", ""),
+        ("? [a]\n: 1\n", "plain word", "f0.yaml:1", ""),
+    ],
+)
+def test_refusals_name_place_and_remedy(tmp_path, text, what, where, fix):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert what in caught.value.what
+    assert caught.value.where.startswith(where)
+    assert fix in caught.value.fix
+
+
+def test_a_file_that_is_not_utf8_names_the_line(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"project: a\n# caf\xe9\n")
+    with pytest.raises(ConfigError, match="not UTF-8") as caught:
+        load_settings(Outer, [(path, "f.yaml")], {})
+    assert caught.value.where == "f.yaml:2"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"\xef\xbb\xbfproject: a\n")
+    assert load_settings(Outer, [(path, "f.yaml")], {}).settings.project == "a"
+
+
+def test_yaml_words_are_words(tmp_path):
+    loaded = load(
+        tmp_path, 'project: a\ninner: {names: [no, on, Yes, 2024-01-02, "1"], word: off}\n'
+    )
+    assert loaded.settings.inner.names == ("no", "on", "Yes", "2024-01-02", "1")
+    assert loaded.settings.inner.word == "off"
+
+
+def test_exponents_are_numbers(tmp_path):
+    assert load(tmp_path, "project: a\ninner: {margin: 1e-3}\n").settings.inner.margin == 0.001
+
+
+@pytest.mark.parametrize("name", ["RATCHET__INNR__MARGIN", "RATCHET__INNER__MARGN", "RATCHET__X"])
+def test_unknown_variables_are_refused_by_name(tmp_path, name):
+    with pytest.raises(ConfigError, match="Unknown key") as caught:
+        load(tmp_path, "project: a\n", environment={name: "1"})
+    assert caught.value.where == name
+
+
+@pytest.mark.parametrize("text", ["inner.margin", "=1", "inner.margn=1"])
+def test_malformed_assignments_are_refused(tmp_path, text):
+    with pytest.raises(ConfigError):
+        load(tmp_path, "project: a\n", assignments=[text])
+
+
+def test_a_missing_file_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(Outer, [(tmp_path / "none.yaml", "none.yaml")], {})
