@@ -4,8 +4,8 @@ Public names, loaded on first use so that ``import ratchet`` stays light:
 
 ``Project``, ``load_project``
     A project folder with its settings and stores.
-``Run``, ``run``
-    One pass of the pipeline and what it ended in.
+``run``, ``Request``, ``Run``
+    One pass of the pipeline: what it is asked to do, and what it ended in.
 ``Model``
     A bundle, loaded for scoring.
 """
@@ -19,18 +19,21 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ratchet.packaging.model import Model
-    from ratchet.pipeline.run import Run, run
+    from ratchet.pipeline.outcome import Run
+    from ratchet.pipeline.request import Request
+    from ratchet.pipeline.run import run
     from ratchet.project import Project, load_project
 
 _PUBLIC = {
     "Model": "ratchet.packaging.model",
     "Project": "ratchet.project",
-    "Run": "ratchet.pipeline.run",
+    "Request": "ratchet.pipeline.request",
+    "Run": "ratchet.pipeline.outcome",
     "load_project": "ratchet.project",
     "run": "ratchet.pipeline.run",
 }
 
-__all__ = ["Model", "Project", "Run", "__version__", "load_project", "run"]
+__all__ = ["Model", "Project", "Request", "Run", "__version__", "load_project", "run"]
 
 
 def __getattr__(name: str) -> Any:

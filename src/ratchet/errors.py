@@ -41,16 +41,19 @@ class RatchetError(Exception):
         self.fix = fix
         self.where = where
         self.name = code or type(self).code
+        # The run that ended with this fault, once there is one to look at.
+        self.run_id = ""
 
     def to_json(self) -> dict[str, str]:
         """The fault as the ``error`` object of ``--json``."""
-        return {
+        told = {
             "code": self.name,
             "what": self.what,
             "why": self.why,
             "fix": self.fix,
             "where": self.where,
         }
+        return told | ({"run_id": self.run_id} if self.run_id else {})
 
     def __str__(self) -> str:
         parts = [self.what]

@@ -156,7 +156,7 @@ class Project:
             if kept == "sqlite"
             else self.secret(kept, "storage", "ledger")
         )
-        return open_ledger(url, create=create)
+        return open_ledger(url, project=self.name, create=create)
 
     def open_lake(self) -> Lake:
         """The lake of versioned tables."""

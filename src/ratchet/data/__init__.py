@@ -1,1 +1,1 @@
-"""Data: sources, the versioned lake, splits and the generated scenarios."""
+"""Tables in: sources, the versioned lake, split, sampling, and generated data for trying it out."""

@@ -1,1 +1,1 @@
-"""Features: expressions, functions and the fitted recipe."""
+"""Features: expressions, functions and the recipe that turns raw rows into a matrix."""

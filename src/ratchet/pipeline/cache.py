@@ -60,7 +60,7 @@ def step_key(
             "code": code_digest(),
             "functions": user_code_digest(project),
             "settings": step.settings(project.settings),
-            "inputs": {name: outputs[name].digest for name in step.inputs},
+            "inputs": {name: outputs[name].stands_for for name in step.inputs},
             "champion": (champion or {}).get("bundle_digest") if step.uses_champion else None,
         }
     )

@@ -16,6 +16,7 @@ from ratchet.ids import digest_of_file, digest_of_files
 
 if TYPE_CHECKING:
     from ratchet.ledger.store import Ledger
+    from ratchet.pipeline.request import Request
     from ratchet.pipeline.workspace import Workspace
     from ratchet.project import Project, ProjectSettings
 
@@ -31,8 +32,11 @@ class Reporter(Protocol):
     def finished(self, step: str, seconds: float, status: str, detail: str) -> None:
         """A step ended: ``done``, ``reused``, ``failed`` or ``stopped`` (a verdict said no)."""
 
+    def progress(self, text: str) -> None:
+        """How far the step at work has come; only the newest matters."""
+
     def note(self, text: str) -> None:
-        """Something worth a line while a step works."""
+        """Something worth a line of its own while a step works."""
 
 
 class Silent:
@@ -44,18 +48,29 @@ class Silent:
     def finished(self, step: str, seconds: float, status: str, detail: str) -> None:
         """Say nothing."""
 
+    def progress(self, text: str) -> None:
+        """Say nothing."""
+
     def note(self, text: str) -> None:
         """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """A finished step: its folder, its facts, and the digest of both."""
+    """A finished step: its folder, its facts, and the digest of both.
+
+    ``stands_for`` is what later steps depend on: the digest, unless the step says otherwise.
+    """
 
     step: str
     folder: Path
     facts: Mapping[str, Any]
     digest: str
+    stands_for: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.stands_for:
+            object.__setattr__(self, "stands_for", self.digest)
 
     def file(self, name: str) -> Path:
         """A file the step left."""
@@ -83,6 +98,7 @@ class StepContext:
     workspace: Workspace
     ledger: Ledger
     champion: Mapping[str, Any] | None
+    request: Request
     reporter: Reporter = field(default_factory=Silent)
 
     @property
@@ -108,6 +124,9 @@ class Step:
             ``verdict`` = {"passed", "reason"} says no without being a fault.
         reusable: whether equal inputs may be answered from an earlier run's outputs.
         says: one line about the facts, for people.
+        stands_for: what later steps' keys take as this step's digest; its whole output without.
+        stops: whether a ``verdict`` of no ends the run here.
+        uses_champion: whether its result depends on the serving version.
     """
 
     name: str
@@ -116,6 +135,8 @@ class Step:
     execute: Callable[[StepContext], Mapping[str, Any]]
     says: Callable[[Mapping[str, Any]], str]
     reusable: bool = True
+    stands_for: Callable[[StepOutput], str] | None = None
+    stops: bool = False
     uses_champion: bool = False
 
 

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
-    from ratchet.data.lake import Lake, Snapshot
+    from ratchet.data.lake import Lake
+    from ratchet.data.settings import DataSettings
+    from ratchet.data.snapshot import Snapshot
 
-TRAIN, VALIDATION, TEST, LEFT_OUT = 0, 1, 2, 255
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """The rows a run works on, in stored order.
+
+    Attributes:
+        frame: every column of the rows that are kept.
+        duplicates: how many rows were dropped because they repeat an earlier one.
+        left_out: how many rows the sample left out.
+    """
+
+    frame: pl.DataFrame
+    duplicates: int
+    left_out: int
 
 
 class Workspace:
-    """Frames of one snapshot, kept until the run ends."""
+    """One snapshot's rows, kept until the run ends."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, data: DataSettings) -> None:
         self.lake = lake
-        self._frames: dict[tuple[int, tuple[str, ...]], pl.DataFrame] = {}
+        self._data = data
+        self._tables: dict[int, KeptTable] = {}
 
     def scan(self, snapshot: Snapshot) -> pl.LazyFrame:
-        """The snapshot's rows, read when collected."""
+        """All rows of the snapshot, read when collected."""
         return self.lake.scan(snapshot)
 
-    def frame(self, snapshot: Snapshot, columns: Sequence[str]) -> pl.DataFrame:
-        """Columns of every row of the snapshot, in stored order."""
-        key = (snapshot.version, tuple(columns))
-        found = self._frames.get(key)
+    def table(self, snapshot: Snapshot) -> KeptTable:
+        """The rows to train and test on: a sample if one is asked for, without duplicates."""
+        found = self._tables.get(snapshot.version)
         if found is None:
-            found = self._from_wider(key)
-        if found is None:
-            found = self.lake.scan(snapshot, list(columns)).collect()
-        self._frames[key] = found
+            found = self._tables[snapshot.version] = self._read(snapshot)
         return found
 
-    def _from_wider(self, key: tuple[int, tuple[str, ...]]) -> pl.DataFrame | None:
-        version, columns = key
-        for (other, names), frame in self._frames.items():
-            if other == version and set(columns) <= set(names):
-                return frame.select(columns)
-        return None
+    def _read(self, snapshot: Snapshot) -> KeptTable:
+        from ratchet.data.duplicates import drop_duplicates
+        from ratchet.data.roles import Roles
+        from ratchet.data.sampling import sample_scan
 
-    def rows(
-        self, snapshot: Snapshot, columns: Sequence[str], parts: np.ndarray, part: int
-    ) -> pl.DataFrame:
-        """Columns of the rows of one part, in stored order."""
-        import polars as pl
-
-        return self.frame(snapshot, columns).filter(pl.Series(parts == part))
+        data = self._data
+        frame = sample_scan(
+            self.lake.scan(snapshot), data.sample or 1.0, Roles.of(data), data.split.seed
+        )
+        left_out = snapshot.rows - frame.height
+        dropped = 0
+        if data.duplicates == "drop":
+            frame, dropped = drop_duplicates(frame)
+        return KeptTable(frame, dropped, left_out)

@@ -1,1 +1,1 @@
-"""Where tables come from: CSV, Parquet, Delta and PostgreSQL."""
+"""Where tables come from: CSV, Parquet, Delta and PostgreSQL behind one port."""

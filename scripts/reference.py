@@ -1,0 +1,173 @@
+"""Write docs/reference/ from the code: settings, commands and errors.
+
+``--check`` only compares, and fails when a page is out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ratchet.config.fields import FieldNode, walk
+from ratchet.errors import RatchetError
+from ratchet.project import ProjectSettings
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n\n"
+
+
+def configuration() -> str:
+    """Every key of ratchet.yaml."""
+    nodes = list(walk(ProjectSettings))
+    lines = [
+        "# Configuration\n",
+        (
+            "Every key of `ratchet.yaml`. `ratchet config show` prints what is in force and where it "
+            "was set; `ratchet config explain KEY` says the same as this page.\n"
+        ),
+        (
+            "Values rise in this order: `ratchet.yaml`, `ratchet.ENVIRONMENT.yaml` (chosen by `--env` "
+            "or `RATCHET_ENV`), `RATCHET__SECTION__KEY` variables, `--set section.key=value`. Unknown "
+            "and duplicate keys are refused. Secrets are written `${NAME}` and read from the "
+            "environment.\n"
+        ),
+    ]
+    groups: dict[tuple[str, ...], list[FieldNode]] = {}
+    for node in nodes:
+        groups.setdefault(node.path[:-1], []).append(node)
+    for section, keys in groups.items():
+        lines.append(f"## {'.'.join(section) or 'Top level'}\n")
+        lines += [
+            "| key | type | default | what it does |",
+            "|---|---|---|---|",
+            *(
+                f"| `{key.path[-1]}` | {_cell(key.type)} | {_default(key)} | "
+                f"{_cell(key.description)} |"
+                for key in keys
+            ),
+            "",
+        ]
+    return NOTE + "\n".join(lines)
+
+
+def _default(node: FieldNode) -> str:
+    if node.required:
+        return "*required*"
+    if node.type.endswith("section") or hasattr(node.default, "model_dump"):
+        return ""
+    return f"`{_cell(_yaml(node.default))}`"
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    return str(value) if value != "" else '""'
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    from ratchet.cli.main import app
+
+    lines = [
+        "# Commands\n",
+        (
+            "Every command takes `--project DIR`, `--env NAME`, `--set KEY=VALUE` and `--json`. With "
+            '`--json`, stdout is one object: `{"ok": true, "data": {…}}` or `{"ok": false, "error": '
+            "{code, what, why, fix, where}}`; everything meant for people goes to stderr.\n"
+        ),
+        "| exit code | means |",
+        "|---|---|",
+        "| 0 | done |",
+        "| 1 | a bug in Ratchet |",
+        "| 2 | usage: the command line asks for something impossible |",
+        "| 3 | a verdict said no: unusable data, failed checks, a gate that rejected |",
+        "| 4 | configuration |",
+        "| 5 | conflict: somebody else holds the project |",
+        "| 6 | a missing extra, an unreachable service, a full or read-only disk |",
+        "",
+    ]
+    for name, command in _commands(typer.main.get_command(app), ""):
+        lines += [f"## ratchet {name}\n", inspect.cleandoc(command.help or "") + "\n"]
+        own = [p for p in command.params if not _common(p)]
+        if own:
+            lines += ["| option | what it does |", "|---|---|"]
+            lines += [f"| {_option(p)} | {_cell(getattr(p, 'help', None) or '')} |" for p in own]
+            lines.append("")
+    return NOTE + "\n".join(lines)
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+def _common(parameter: Any) -> bool:
+    return bool({"--project", "--env", "--set", "--json", "--help"} & set(parameter.opts))
+
+
+def _option(parameter: Any) -> str:
+    if parameter.opts and parameter.opts[0].startswith("-"):
+        metavar = "" if getattr(parameter, "is_flag", False) else f" {parameter.metavar or ''}"
+        return f"`{parameter.opts[0]}{metavar.rstrip()}`"
+    return f"`{(parameter.metavar or parameter.name or '').upper()}`"
+
+
+def errors() -> str:
+    """The tree of errors."""
+    lines = [
+        "# Errors\n",
+        "Every error says what happened, why, what to do and where. Programs read `code`.\n",
+        "| class | code | exit code | means |",
+        "|---|---|---|---|",
+    ]
+    for kind in _tree(RatchetError):
+        first = (kind.__doc__ or "").splitlines()[0]
+        lines.append(f"| `{kind.__name__}` | `{kind.code}` | {kind.exit_code} | {_cell(first)} |")
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def _tree(kind: type[RatchetError]) -> Iterator[type[RatchetError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        if below.__module__ == "ratchet.errors":
+            yield from _tree(below)
+
+
+def main() -> int:
+    """Write or compare the pages."""
+    pages = {"configuration.md": configuration(), "commands.md": commands(), "errors.md": errors()}
+    if "--check" not in sys.argv:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        for name, text in pages.items():
+            (FOLDER / name).write_text(text, encoding="utf-8")
+        return 0
+    stale = [
+        name
+        for name, text in pages.items()
+        if not (FOLDER / name).is_file() or (FOLDER / name).read_text(encoding="utf-8") != text
+    ]
+    for name in stale:
+        print(f"docs/reference/{name} is out of date: run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

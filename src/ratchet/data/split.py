@@ -1,0 +1,267 @@
+"""Which rows train, which validate and which test.
+
+Four methods, all a function of the rows' values and the seed, never of their order:
+
+- hash: by the hash of the id. Added rows never move a row.
+- group: by the hash of the group. Rows of a group stay together.
+- stratified: each class is divided by the rank of its rows' content hashes, so shares are
+  exact; rows with equal features stay together.
+- time: the newest rows test, those before validate. Rows of one moment stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from ratchet.data.hashing import row_hash, stable_hash, to_unit
+from ratchet.data.roles import Roles
+from ratchet.data.schema import TableSchema
+from ratchet.data.settings import SplitSettings
+from ratchet.data.task import Task
+from ratchet.errors import DataError
+
+Method = Literal["time", "stratified", "hash", "group"]
+PART = "__part"
+TRAIN, VALIDATION, TEST = 0, 1, 2
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """What a split came to.
+
+    ``rows`` by part; ``classes`` the share of each class by part (empty for regression);
+    ``boundaries`` the first moment of validation and of test, for a split by time.
+    """
+
+    method: Method
+    seed: int
+    rows: tuple[tuple[str, int], ...]
+    classes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+    boundaries: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "method": self.method,
+            "seed": self.seed,
+            "rows": dict(self.rows),
+            "classes": {part: dict(shares) for part, shares in self.classes},
+            "boundaries": dict(self.boundaries),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> SplitReport:
+        """The report that ``to_json`` wrote."""
+        return cls(
+            method=raw["method"],
+            seed=raw["seed"],
+            rows=tuple(raw["rows"].items()),
+            classes=tuple((part, tuple(shares.items())) for part, shares in raw["classes"].items()),
+            boundaries=tuple(raw["boundaries"].items()),
+        )
+
+
+def choose_method(settings: SplitSettings, roles: Roles) -> Method:
+    """The method that ``split.by`` means for these roles."""
+    if settings.by != "auto":
+        return settings.by
+    if roles.time is not None:
+        return "time"
+    if roles.group is not None:
+        return "group"
+    return "hash" if roles.id is not None else "stratified"
+
+
+def assign(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> pl.Series:
+    """The part of every row: ``__part``, UInt8, 0 = train, 1 = validation, 2 = test.
+
+    Raises DataError ``time_missing``, ``time_kind``, ``group_missing`` or
+    ``split_impossible`` (nothing left to train or to test on).
+    """
+    if not frame.height:
+        raise ValueError("there are no rows to split")
+    method = choose_method(settings, roles)
+    parts = _METHODS[method](frame, roles, settings, task)
+    _require_both_ends(parts, method, settings)
+    return pl.Series(PART, parts, dtype=pl.UInt8)
+
+
+def report_split(
+    frame: pl.DataFrame, parts: pl.Series, roles: Roles, settings: SplitSettings, task: Task
+) -> SplitReport:
+    """Counts, class shares and boundaries of the ``parts`` that ``assign`` gave."""
+    method = choose_method(settings, roles)
+    counts = np.bincount(parts.to_numpy(), minlength=3)
+    present = [part for part in (TRAIN, VALIDATION, TEST) if counts[part]]
+    classes = []
+    if task.kind != "regression":
+        codes = task.encode(frame.get_column(roles.target))
+        for part in present:
+            found = np.bincount(codes[parts.to_numpy() == part], minlength=len(task.classes))
+            shares = found / counts[part]
+            labels = [str(label) for label in task.classes]
+            classes.append((PARTS[part], tuple(zip(labels, shares.tolist(), strict=True))))
+    boundaries: list[tuple[str, str]] = []
+    if method == "time" and roles.time is not None:
+        times = frame.get_column(roles.time)
+        boundaries = [(PARTS[part], str(times.filter(parts == part).min())) for part in present[1:]]
+    return SplitReport(
+        method=method,
+        seed=settings.seed,
+        rows=tuple((PARTS[part], int(counts[part])) for part in (TRAIN, VALIDATION, TEST)),
+        classes=tuple(classes),
+        boundaries=tuple(boundaries),
+    )
+
+
+def _by_hash(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
+    if roles.id is None:
+        raise ValueError("a split by hash needs an id column")
+    ids = frame.get_column(roles.id)
+    hashes = stable_hash(ids, settings.seed)
+    if ids.null_count():
+        nulls = ids.is_null().to_numpy()
+        hashes[nulls] = _content(frame, roles, settings.seed)[nulls]
+    return _cut(hashes, settings)
+
+
+def _by_group(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
+    if roles.group is None:
+        raise ValueError("a split by group needs a group column")
+    groups = frame.get_column(roles.group)
+    _require_filled(groups, "group")
+    return _cut(stable_hash(groups, settings.seed), settings)
+
+
+def _cut(hashes: np.ndarray, settings: SplitSettings) -> np.ndarray:
+    place = to_unit(hashes)
+    parts = np.full(len(place), TRAIN, dtype=np.uint8)
+    parts[place < settings.test + settings.validation] = VALIDATION
+    parts[place < settings.test] = TEST
+    return parts
+
+
+def _stratified(
+    frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task
+) -> np.ndarray:
+    content = _content(frame, roles, settings.seed)
+    parts = np.full(frame.height, TRAIN, dtype=np.uint8)
+    if task.kind == "regression":
+        strata = np.zeros(frame.height, dtype=np.int32)
+    else:
+        strata = task.encode(frame.get_column(roles.target))
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
+        rows = rows[np.argsort(content[rows], kind="stable")]
+        test = _edge(content[rows], round(settings.test * len(rows)))
+        both = _edge(content[rows], round((settings.test + settings.validation) * len(rows)))
+        parts[rows[:both]] = VALIDATION
+        parts[rows[:test]] = TEST
+        if both == len(rows):  # a class must be seen in training
+            parts[rows[_start_of_last(content[rows]) :]] = TRAIN
+    return _join_equal(parts, content)
+
+
+def _edge(ordered: np.ndarray, wanted: int) -> int:
+    """The cut nearest to ``wanted`` that does not fall between equal hashes."""
+    if not 0 < wanted < len(ordered):
+        return min(max(wanted, 0), len(ordered))
+    low = int(np.searchsorted(ordered, ordered[wanted], side="left"))
+    high = int(np.searchsorted(ordered, ordered[wanted], side="right"))
+    return low if wanted - low <= high - wanted else high
+
+
+def _start_of_last(ordered: np.ndarray) -> int:
+    return int(np.searchsorted(ordered, ordered[-1], side="left"))
+
+
+def _join_equal(parts: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """Rows with equal features but different labels into the part nearest to training."""
+    order = np.argsort(content, kind="stable")
+    starts = np.flatnonzero(np.diff(content[order], prepend=content[order[:1]] - np.uint64(1)) != 0)
+    least = np.minimum.reduceat(parts[order], starts)
+    joined = np.empty_like(parts)
+    joined[order] = np.repeat(least, np.diff(starts, append=len(order)))
+    return joined
+
+
+def _by_time(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
+    if roles.time is None:
+        raise ValueError("a split by time needs a time column")
+    times = frame.get_column(roles.time)
+    _require_filled(times, "time")
+    if not (times.dtype.is_temporal() or times.dtype.is_numeric()):
+        raise DataError(
+            f'The time column "{roles.time}" is {times.dtype}, not a date or a number',
+            why="Texts have no order in time",
+            fix=f"Set data.columns.{roles.time} to date or datetime (and data.source.formats "
+            "when it is not ISO 8601)",
+            where="data.time",
+            code="time_kind",
+        )
+    moments = times.to_physical().to_numpy()
+    ordered = np.sort(moments)
+    count = len(ordered)
+    parts = np.full(count, TRAIN, dtype=np.uint8)
+    test = _edge(ordered, count - round(settings.test * count))
+    test = min(test, _start_of_last(ordered))
+    if settings.validation:
+        wanted = count - round((settings.test + settings.validation) * count)
+        edge = min(_edge(ordered, wanted), _start_of_last(ordered[: max(test, 1)]))
+        parts[moments >= ordered[edge]] = VALIDATION
+    parts[moments >= ordered[test]] = TEST
+    return parts
+
+
+_METHODS = {
+    "hash": _by_hash,
+    "group": _by_group,
+    "stratified": _stratified,
+    "time": _by_time,
+}
+
+
+def _content(frame: pl.DataFrame, roles: Roles, seed: int) -> np.ndarray:
+    """The hash of each row's features: what a model could recognise a row by."""
+    features = roles.features(TableSchema.from_polars(frame.schema))
+    return row_hash(frame.select(features), seed)
+
+
+def _require_filled(series: pl.Series, role: str) -> None:
+    nulls = series.null_count()
+    if nulls:
+        raise DataError(
+            f'The {role} column "{series.name}" is missing in {nulls} of {series.len()} rows',
+            why=f"Without it nobody can say where a row belongs in a split by {role}",
+            fix="Fill it in, remove these rows, or set data.split.by to another method",
+            where=f"data.{role}",
+            code=f"{role}_missing",
+        )
+
+
+def _require_both_ends(parts: np.ndarray, method: Method, settings: SplitSettings) -> None:
+    counts = np.bincount(parts, minlength=3)
+    empty = [PARTS[part] for part in (TRAIN, TEST) if not counts[part]]
+    if settings.validation and not counts[VALIDATION]:
+        empty.append("validation")
+    if not empty:
+        return
+    reasons = {
+        "hash": "There are too few different ids",
+        "group": "There are too few groups",
+        "stratified": "There are too few rows, or too many have equal features",
+        "time": "There are too few different moments",
+    }
+    raise DataError(
+        f"The split by {method} of {len(parts)} rows leaves no row for {' and '.join(empty)}",
+        why=reasons[method],
+        fix="Bring more data, or change data.split (by, test, validation, seed)",
+        where="data.split",
+        code="split_impossible",
+    )

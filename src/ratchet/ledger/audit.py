@@ -1,0 +1,116 @@
+"""Whether the ledger's past was changed: the chain of hashes, and what it says was deployed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Text, select, type_coerce
+
+from ratchet.ledger.events import START, event_hash, stored_events
+from ratchet.ledger.tables import chains, deployments
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where the ledger contradicts itself.
+
+    Attributes:
+        seq: the event's number.
+        why: what does not fit, as a sentence.
+    """
+
+    seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """The result of an audit.
+
+    Attributes:
+        events: how many were read.
+        head: the last event's hash. Whoever keeps a copy of it elsewhere can also tell when
+            the whole chain was written anew.
+        breaks: every contradiction.
+    """
+
+    events: int
+    head: str
+    breaks: tuple[Break, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was changed."""
+        return not self.breaks
+
+    def lines(self) -> tuple[str, ...]:
+        """The report for people."""
+        if self.intact:
+            return (f"{self.events} events, every hash fits.",)
+        return tuple(f"event {item.seq}: {item.why}" for item in self.breaks)
+
+
+def verify_chain(connection: Connection, project: str) -> ChainReport:
+    """Read the whole chain again and compare it with its hashes and with the deployments.
+
+    Found are: an event that was edited, removed (in the middle or at the end), inserted or
+    renumbered, and a deployment row that its event does not confirm.
+    """
+    breaks: list[Break] = []
+    deployed: dict[int, tuple[Any, ...]] = {}
+    expected, previous, count = 1, START, 0
+    for seq, at, kind, run_id, facts, before, digest in stored_events(connection, project):
+        count += 1
+        if kind == "deployed":
+            deployed[seq] = (at, *_said(facts))
+        if seq != expected:
+            breaks.append(Break(seq, f"the events {expected} to {seq - 1} are missing"))
+        elif before != previous:
+            breaks.append(Break(seq, "it does not follow the event before it"))
+        if event_hash(project, seq, at, kind, run_id, facts, before) != digest:
+            breaks.append(Break(seq, "its content was changed after it was written"))
+        expected, previous = seq + 1, digest
+    breaks += _check_end(connection, project, expected - 1, previous)
+    breaks += _check_deployments(connection, project, deployed)
+    return ChainReport(count, previous, tuple(sorted(breaks, key=lambda item: item.seq)))
+
+
+def _check_end(connection: Connection, project: str, last: int, digest: str) -> list[Break]:
+    end = connection.execute(
+        select(chains.c.seq, chains.c.hash).where(chains.c.project == project)
+    ).one_or_none()
+    if end is None:
+        return [Break(last, "the record of the chain's end is gone")] if last else []
+    if (end.seq, end.hash) != (last, digest):
+        return [Break(int(end.seq), f"the chain ended with event {end.seq}, and now with {last}")]
+    return []
+
+
+def _said(facts: str) -> tuple[Any, Any]:
+    try:
+        told = json.loads(facts)
+        return told["alias"], told["version"]
+    except (ValueError, TypeError, KeyError):
+        return None, None  # changed by hand: its hash tells of that too
+
+
+def _check_deployments(
+    connection: Connection, project: str, said: Mapping[int, tuple[Any, ...]]
+) -> list[Break]:
+    rows = connection.execute(
+        select(
+            deployments.c.seq,
+            type_coerce(deployments.c.at, Text),
+            deployments.c.alias,
+            deployments.c.version,
+        ).where(deployments.c.project == project)
+    )
+    kept = {row[0]: tuple(row[1:]) for row in rows}
+    return [
+        Break(seq, "the deployments do not say what this event says")
+        for seq in sorted(said.keys() | kept.keys())
+        if said.get(seq) != kept.get(seq)
+    ]

@@ -1,0 +1,193 @@
+"""The ledger's schema, version by version, and the way from any older one to the newest.
+
+A migration that was released is never edited: a test holds the sum of all of them against
+``tables.py``. The statements are plain SQL that SQLite and PostgreSQL both understand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, inspect, select, text
+from sqlalchemy.engine import Connection
+
+from ratchet.errors import StorageError
+from ratchet.ledger.tables import schema
+
+# Any constant of ours: whoever holds this PostgreSQL advisory lock migrates, the others wait.
+_MIGRATION_LOCK = 7_228_838_111
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema: its number, what it is for, and its statements."""
+
+    version: int
+    name: str
+    statements: tuple[str, ...]
+
+
+_FIRST = (
+    """
+    CREATE TABLE ratchet_chains (
+        project TEXT PRIMARY KEY, seq BIGINT NOT NULL, at VARCHAR(27), hash VARCHAR(64) NOT NULL)
+    """,
+    """
+    CREATE TABLE ratchet_events (
+        project TEXT NOT NULL, seq BIGINT NOT NULL, at VARCHAR(27) NOT NULL, kind TEXT NOT NULL,
+        run_id TEXT, facts TEXT NOT NULL, previous VARCHAR(64) NOT NULL, hash VARCHAR(64) NOT NULL,
+        PRIMARY KEY (project, seq))
+    """,
+    "CREATE INDEX ratchet_events_by_kind ON ratchet_events (project, kind)",
+    "CREATE INDEX ratchet_events_by_run ON ratchet_events (project, run_id)",
+    """
+    CREATE TABLE ratchet_runs (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, seq BIGINT NOT NULL, trigger TEXT NOT NULL,
+        trigger_key TEXT, status TEXT NOT NULL, outcome TEXT, reason TEXT NOT NULL,
+        attempts INTEGER NOT NULL, inputs_key TEXT, config_digest TEXT,
+        snapshot_version BIGINT, snapshot_digest TEXT,
+        started VARCHAR(27) NOT NULL, finished VARCHAR(27), seconds DOUBLE PRECISION,
+        summary TEXT NOT NULL,
+        PRIMARY KEY (project, run_id),
+        CONSTRAINT ratchet_one_run_per_trigger UNIQUE (project, trigger_key))
+    """,
+    "CREATE INDEX ratchet_runs_by_seq ON ratchet_runs (project, seq)",
+    "CREATE INDEX ratchet_runs_by_inputs ON ratchet_runs (project, inputs_key)",
+    """
+    CREATE TABLE ratchet_steps (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL,
+        status TEXT NOT NULL, key TEXT, output_digest TEXT, folder TEXT, started VARCHAR(27),
+        recorded VARCHAR(27) NOT NULL, seconds DOUBLE PRECISION, cached BOOLEAN NOT NULL,
+        attempts INTEGER NOT NULL, error TEXT,
+        PRIMARY KEY (project, run_id, name))
+    """,
+    "CREATE INDEX ratchet_steps_by_key ON ratchet_steps (project, key)",
+    """
+    CREATE TABLE ratchet_candidates (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, candidate TEXT NOT NULL,
+        algorithm TEXT NOT NULL, best BOOLEAN NOT NULL, params TEXT NOT NULL,
+        seconds DOUBLE PRECISION, error TEXT,
+        PRIMARY KEY (project, run_id, candidate))
+    """,
+    """
+    CREATE TABLE ratchet_metrics (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, candidate TEXT NOT NULL, split TEXT NOT NULL,
+        metric TEXT NOT NULL, algorithm TEXT NOT NULL, value DOUBLE PRECISION,
+        low DOUBLE PRECISION, high DOUBLE PRECISION, std DOUBLE PRECISION,
+        PRIMARY KEY (project, run_id, candidate, split, metric))
+    """,
+    "CREATE INDEX ratchet_metrics_by_name ON ratchet_metrics (project, metric)",
+    """
+    CREATE TABLE ratchet_gates (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
+        value DOUBLE PRECISION, threshold DOUBLE PRECISION, passed BOOLEAN NOT NULL,
+        reason TEXT NOT NULL, origin TEXT NOT NULL,
+        PRIMARY KEY (project, run_id, position))
+    """,
+    """
+    CREATE TABLE ratchet_versions (
+        project TEXT NOT NULL, version INTEGER NOT NULL, run_id TEXT NOT NULL,
+        bundle_digest TEXT NOT NULL, bundle_path TEXT NOT NULL, status TEXT NOT NULL,
+        mlflow_version TEXT, threshold DOUBLE PRECISION, schema_digest TEXT,
+        created VARCHAR(27) NOT NULL,
+        PRIMARY KEY (project, version),
+        CONSTRAINT ratchet_one_version_per_bundle UNIQUE (project, run_id, bundle_digest))
+    """,
+    """
+    CREATE TABLE ratchet_deployments (
+        project TEXT NOT NULL, seq BIGINT NOT NULL, at VARCHAR(27) NOT NULL, alias TEXT NOT NULL,
+        action TEXT NOT NULL, version INTEGER, previous_version INTEGER, by TEXT NOT NULL,
+        reason TEXT NOT NULL, run_id TEXT, promotes_run TEXT, forced BOOLEAN NOT NULL,
+        traffic TEXT NOT NULL, threshold DOUBLE PRECISION, schema_digest TEXT,
+        PRIMARY KEY (project, seq),
+        CONSTRAINT ratchet_one_promotion_per_run UNIQUE (project, promotes_run))
+    """,
+    "CREATE INDEX ratchet_deployments_by_alias ON ratchet_deployments (project, alias, seq)",
+    """
+    CREATE TABLE ratchet_leases (
+        project TEXT PRIMARY KEY, token TEXT NOT NULL, machine TEXT NOT NULL, host TEXT NOT NULL,
+        pid BIGINT NOT NULL, process_started TEXT, purpose TEXT NOT NULL,
+        since VARCHAR(27) NOT NULL, heartbeat VARCHAR(27) NOT NULL, expires VARCHAR(27) NOT NULL)
+    """,
+)
+
+_OUTBOX = (
+    """
+    CREATE TABLE ratchet_outbox (
+        project TEXT NOT NULL, key TEXT NOT NULL, channel TEXT NOT NULL, occasion TEXT NOT NULL,
+        run_id TEXT, body TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL,
+        created VARCHAR(27) NOT NULL, due VARCHAR(27) NOT NULL, claimed_until VARCHAR(27),
+        delivered VARCHAR(27), last_error TEXT NOT NULL,
+        PRIMARY KEY (project, key))
+    """,
+    "CREATE INDEX ratchet_outbox_by_due ON ratchet_outbox (project, status, due)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "runs, events, versions, deployments, leases", _FIRST),
+    Migration(2, "alerts that wait to be delivered", _OUTBOX),
+)
+
+
+def newest() -> int:
+    """The schema version that this Ratchet writes."""
+    return MIGRATIONS[-1].version
+
+
+def schema_version(connection: Connection) -> int:
+    """The database's schema version; 0 when it holds no ledger."""
+    if not inspect(connection).has_table(schema.name):
+        return 0
+    return int(connection.scalar(select(func.max(schema.c.version))) or 0)
+
+
+def refuse_newer(version: int, *, place: str) -> None:
+    """Stop before a ledger that a newer Ratchet wrote.
+
+    Raises:
+        StorageError: it is newer (code ``newer_ledger``).
+    """
+    if version > newest():
+        raise StorageError(
+            f"The ledger {place} was written by a newer Ratchet",
+            why=f"its schema is version {version}, this Ratchet knows up to {newest()}",
+            fix="pip install --upgrade ratchet-ml",
+            where=place,
+            code="newer_ledger",
+        )
+
+
+def migrate(
+    connection: Connection,
+    *,
+    at: datetime,
+    place: str,
+    migrations: Sequence[Migration] = MIGRATIONS,
+) -> tuple[int, ...]:
+    """Bring the schema up to date inside the caller's transaction.
+
+    Safe when several processes do it at once: SQLite's write transaction and PostgreSQL's
+    advisory lock let one in at a time, and the version is read again behind the lock.
+
+    Returns:
+        The versions that were applied.
+
+    Raises:
+        StorageError: the database is newer than this Ratchet.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    current = schema_version(connection)
+    refuse_newer(current, place=place)
+    if current == 0:
+        schema.create(connection, checkfirst=True)
+    applied = [migration for migration in migrations if migration.version > current]
+    for migration in applied:
+        for statement in migration.statements:
+            connection.execute(text(statement))
+        connection.execute(
+            insert(schema).values(version=migration.version, name=migration.name, applied=at)
+        )
+    return tuple(migration.version for migration in applied)

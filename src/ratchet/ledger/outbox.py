@@ -1,0 +1,178 @@
+"""Alerts that wait to be delivered: written with what they tell of, kept until they arrive.
+
+What an alert says and how it travels is the concern of ``ratchet.alerts``; here it is only kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+
+from ratchet.ledger.events import Transaction
+from ratchet.ledger.tables import outbox
+
+OutboxStatus = Literal["waiting", "delivered", "dropped"]
+
+
+class Notice(Protocol):
+    """Something to tell somebody (``ratchet.alerts.outbox.Message`` is one)."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same news on the same channel: it is told once."""
+
+    @property
+    def channel(self) -> str:
+        """The channel's name; never its address, which is a secret."""
+
+    @property
+    def occasion(self) -> str:
+        """What it is about."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run it is about."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What is told, as JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """An alert and how its delivery stands.
+
+    Attributes:
+        due: when it is to be tried next.
+        attempts: how often it was tried.
+        last_error: why the last attempt failed.
+    """
+
+    key: str
+    channel: str
+    occasion: str
+    run_id: str | None
+    body: Mapping[str, Any]
+    status: OutboxStatus
+    attempts: int
+    created: datetime
+    due: datetime
+    last_error: str
+
+
+def enqueue(tx: Transaction, notices: Sequence[Notice]) -> int:
+    """Keep alerts for delivery.
+
+    Returns:
+        How many were new.
+    """
+    fresh = [notice for notice in notices if _row(tx, notice.key) is None]
+    for notice in fresh:
+        tx.connection.execute(
+            insert(outbox).values(
+                project=tx.project,
+                key=notice.key,
+                channel=notice.channel,
+                occasion=notice.occasion,
+                run_id=notice.run_id,
+                body=notice.body,
+                status="waiting",
+                attempts=0,
+                created=tx.at,
+                due=tx.at,
+                last_error="",
+            )
+        )
+        facts = {"channel": notice.channel, "occasion": notice.occasion, "key": notice.key}
+        tx.append("alert_queued", facts, run_id=notice.run_id)
+    return len(fresh)
+
+
+def has_due(connection: Connection, project: str, now: datetime) -> bool:
+    """Whether any alert is to be tried now."""
+    found = select(outbox.c.key).where(_is_due(project, now)).limit(1)
+    return connection.execute(found).one_or_none() is not None
+
+
+def claim_due(
+    tx: Transaction, now: datetime, *, hold: timedelta, limit: int
+) -> tuple[OutboxEntry, ...]:
+    """Take the alerts that are due, oldest first, so that no other process sends them too.
+
+    Args:
+        hold: how long they stay taken when nothing more is heard, as after a crash.
+    """
+    query = select(outbox).where(_is_due(tx.project, now)).order_by(outbox.c.due, outbox.c.key)
+    rows = tx.connection.execute(query.limit(limit)).all()
+    for row in rows:
+        _change(tx, row.key, claimed_until=now + hold)
+    return tuple(_entry(row._mapping) for row in rows)
+
+
+def mark_delivered(tx: Transaction, key: str) -> None:
+    """An alert arrived."""
+    _change(tx, key, status="delivered", delivered=tx.at, claimed_until=None)
+    _tell(tx, key, "alert_delivered", {})
+
+
+def mark_failed(tx: Transaction, key: str, error: str, *, due: datetime | None) -> None:
+    """An alert did not arrive; it is tried again at ``due``, or never (None)."""
+    row = _row(tx, key)
+    if row is None:
+        return
+    status = "waiting" if due is not None else "dropped"
+    _change(
+        tx,
+        key,
+        status=status,
+        attempts=row["attempts"] + 1,
+        due=due or row["due"],
+        claimed_until=None,
+        last_error=error,
+    )
+    kind = "alert_failed" if due is not None else "alert_dropped"
+    _tell(tx, key, kind, {"attempt": row["attempts"] + 1, "error": error})
+
+
+def list_outbox(
+    connection: Connection, project: str, status: OutboxStatus | None = None
+) -> tuple[OutboxEntry, ...]:
+    """The alerts, oldest first."""
+    query = select(outbox).where(outbox.c.project == project)
+    if status is not None:
+        query = query.where(outbox.c.status == status)
+    rows = connection.execute(query.order_by(outbox.c.created, outbox.c.key))
+    return tuple(_entry(row._mapping) for row in rows)
+
+
+def _is_due(project: str, now: datetime) -> ColumnElement[bool]:
+    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until < now)
+    return and_(
+        outbox.c.project == project, outbox.c.status == "waiting", outbox.c.due <= now, free
+    )
+
+
+def _row(tx: Transaction, key: str) -> Mapping[str, Any] | None:
+    query = select(outbox).where(outbox.c.project == tx.project, outbox.c.key == key)
+    row = tx.connection.execute(query).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def _change(tx: Transaction, key: str, **values: Any) -> None:
+    place = (outbox.c.project == tx.project) & (outbox.c.key == key)
+    tx.connection.execute(update(outbox).where(place).values(**values))
+
+
+def _tell(tx: Transaction, key: str, kind: str, facts: Mapping[str, Any]) -> None:
+    row = _row(tx, key)
+    if row is not None:
+        told = {"channel": row["channel"], "key": key, **facts}
+        tx.append(kind, told, run_id=row["run_id"])
+
+
+def _entry(row: Mapping[Any, Any]) -> OutboxEntry:
+    return OutboxEntry(**{name: row[name] for name in OutboxEntry.__slots__})

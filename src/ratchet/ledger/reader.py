@@ -1,0 +1,160 @@
+"""The ledger's questions: everything that is read and nothing that is written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ratchet.ledger.audit import ChainReport, verify_chain
+from ratchet.ledger.database import Database
+from ratchet.ledger.deployments import (
+    Alias,
+    Deployment,
+    current_deployment,
+    list_deployments,
+    previous_champion,
+)
+from ratchet.ledger.events import Event, read_events
+from ratchet.ledger.lease import LeaseHolder, read_holder
+from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox
+from ratchet.ledger.results import (
+    CandidateRecord,
+    GateRecord,
+    gates_passed,
+    list_candidates,
+    list_gates,
+)
+from ratchet.ledger.runs import Run, get_run, last_completed, list_runs, unfinished_runs
+from ratchet.ledger.steps import Step, find_step, list_steps
+from ratchet.ledger.versions import Version, get_version, list_versions
+
+
+class LedgerReader:
+    """One project's part of a ledger, to be asked.
+
+    Every method raises ``StorageError`` or ``UnreachableError`` when the database fails.
+    """
+
+    def __init__(self, database: Database, project: str) -> None:
+        self.database = database
+        self.project = project
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is, without a password."""
+        return self.database.place
+
+    def get_run(self, run_id: str) -> Run:
+        """One run. Raises UsageError when there is none of this id."""
+        with self.database.read() as connection:
+            return get_run(connection, self.project, run_id)
+
+    def runs(self, limit: int = 20) -> tuple[Run, ...]:
+        """The newest runs, newest first."""
+        with self.database.read() as connection:
+            return list_runs(connection, self.project, limit)
+
+    def last_completed(self, inputs_key: str) -> Run | None:
+        """The newest run that decided on these inputs: promoted, candidate or rejected."""
+        with self.database.read() as connection:
+            return last_completed(connection, self.project, inputs_key)
+
+    def unfinished_run(self) -> Run | None:
+        """The newest run without an outcome: whoever holds the lease may continue it."""
+        found = self.unfinished_runs()
+        return found[0] if found else None
+
+    def unfinished_runs(self) -> tuple[Run, ...]:
+        """All runs without an outcome, newest first."""
+        with self.database.read() as connection:
+            return unfinished_runs(connection, self.project)
+
+    def steps(self, run_id: str) -> tuple[Step, ...]:
+        """A run's steps in the order they were last recorded."""
+        with self.database.read() as connection:
+            return list_steps(connection, self.project, run_id)
+
+    def find_step(self, key: str) -> Step | None:
+        """The newest finished step with this key; whether its folder is still there is yours."""
+        with self.database.read() as connection:
+            return find_step(connection, self.project, key)
+
+    def candidates(self, run_id: str) -> tuple[CandidateRecord, ...]:
+        """A run's candidates with their metrics."""
+        with self.database.read() as connection:
+            return list_candidates(connection, self.project, run_id)
+
+    def gates(self, run_id: str) -> tuple[GateRecord, ...]:
+        """A run's gate verdicts in order."""
+        with self.database.read() as connection:
+            return list_gates(connection, self.project, run_id)
+
+    def gates_passed(self, run_id: str) -> bool:
+        """Whether the run's gates were evaluated and every one passed."""
+        with self.database.read() as connection:
+            return gates_passed(connection, self.project, run_id)
+
+    def versions(self) -> tuple[Version, ...]:
+        """All model versions, newest first."""
+        with self.database.read() as connection:
+            return list_versions(connection, self.project)
+
+    def version(self, number: int) -> Version:
+        """One model version. Raises UsageError when there is none of this number."""
+        with self.database.read() as connection:
+            return get_version(connection, self.project, number)
+
+    def current(self, alias: Alias) -> Version | None:
+        """The version an alias points to, or None."""
+        with self.database.read() as connection:
+            row = current_deployment(connection, self.project, alias)
+            if row is None or row.version is None:
+                return None
+            return get_version(connection, self.project, row.version)
+
+    def champion(self) -> Version | None:
+        """The version that serves, or None before the first promotion."""
+        return self.current("champion")
+
+    def previous_champion(self) -> int | None:
+        """The version a rollback goes to, or None."""
+        return previous_champion(self.deployments("champion"))
+
+    def deployments(self, alias: Alias | None = None) -> tuple[Deployment, ...]:
+        """Every change of an alias, oldest first."""
+        with self.database.read() as connection:
+            return list_deployments(connection, self.project, alias)
+
+    def who_served(self, at: datetime) -> Deployment | None:
+        """The champion's deployment in force at a time; None before the first one."""
+        with self.database.read() as connection:
+            row = current_deployment(connection, self.project, "champion", at=at)
+        return None if row is None or row.version is None else row
+
+    def events(
+        self,
+        *,
+        kind: str | None = None,
+        run_id: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> tuple[Event, ...]:
+        """The events in order, or the last ``limit`` of them."""
+        with self.database.read() as connection:
+            return read_events(
+                connection, self.project, kind=kind, run_id=run_id, after=after, limit=limit
+            )
+
+    def verify_chain(self) -> ChainReport:
+        """Read the whole chain again and find what was changed."""
+        with self.database.read() as connection:
+            return verify_chain(connection, self.project)
+
+    def holder(self) -> LeaseHolder | None:
+        """Who holds the project's lease, alive or not."""
+        with self.database.read() as connection:
+            return read_holder(connection, self.project)
+
+    def outbox(self, status: OutboxStatus | None = None) -> tuple[OutboxEntry, ...]:
+        """The alerts, oldest first."""
+        with self.database.read() as connection:
+            return list_outbox(connection, self.project, status)

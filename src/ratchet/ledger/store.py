@@ -1,0 +1,271 @@
+"""The ledger: opened once per process, asked and written through one object.
+
+What happens to a row is decided in the module of its concept; here a transaction is opened around
+it, so that every change and its event are kept together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from ratchet import clock
+from ratchet.errors import EnvironmentFault
+from ratchet.ledger import deployments, outbox, results, runs, steps, versions
+from ratchet.ledger.database import BUSY_SECONDS, Database, open_database
+from ratchet.ledger.deployments import Action, Alias, Change, Deployment
+from ratchet.ledger.events import Transaction
+from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
+from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
+from ratchet.ledger.outbox import Notice, OutboxEntry
+from ratchet.ledger.reader import LedgerReader
+from ratchet.ledger.results import CandidateRecord, GateRecord
+from ratchet.ledger.runs import Outcome, Run, RunInputs
+from ratchet.ledger.steps import Step
+from ratchet.ledger.versions import Version, VersionStatus
+
+
+def open_ledger(
+    url: str,
+    *,
+    project: str,
+    create: bool = True,
+    now: Callable[[], datetime] = clock.now,
+    busy_seconds: float = BUSY_SECONDS,
+) -> Ledger:
+    """Open a project's ledger and bring its schema up to date.
+
+    Args:
+        url: ``sqlite:////absolute/file.db`` or ``postgresql://user:password@host/database``.
+        project: whose part of it; several projects may share one database.
+        create: make a missing SQLite file.
+        now: the clock.
+        busy_seconds: how long a writer waits for another one on SQLite.
+
+    Raises:
+        ConfigError: the address cannot be read.
+        StorageError: the file is missing, damaged, locked, read-only or newer than this Ratchet.
+        UnreachableError: PostgreSQL does not answer or refuses us.
+        MissingExtraError: PostgreSQL without its driver.
+    """
+    database = open_database(url, create=create, busy_seconds=busy_seconds)
+    try:
+        with database.read() as connection:
+            version = schema_version(connection)
+        refuse_newer(version, place=database.place)
+        if version < newest():
+            with database.write() as connection:
+                migrate(connection, at=now(), place=database.place)
+    except BaseException:
+        database.close()
+        raise
+    return Ledger(database, project, now)
+
+
+class Ledger(LedgerReader):
+    """One project's part of a ledger.
+
+    While it holds the project's lease, every write first sees that the lease is still held.
+    Every method raises ``StorageError`` or ``UnreachableError`` when the database fails.
+    """
+
+    def __init__(self, database: Database, project: str, now: Callable[[], datetime]) -> None:
+        super().__init__(database, project)
+        self._now = now
+        self._lease: Lease | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[Transaction]:
+        with self.database.write() as connection:
+            tx = Transaction.begin(connection, self.project, self._now())
+            if self._lease is not None:
+                self._lease.confirm(connection)
+            yield tx
+
+    @contextmanager
+    def lease(
+        self, purpose: str = "ratchet run", *, ttl: timedelta = TIME_TO_LIVE
+    ) -> Iterator[Lease]:
+        """Hold the project while the body runs.
+
+        Args:
+            purpose: what for, as whoever waits reads it.
+            ttl: how long it lasts without a heartbeat.
+
+        Raises:
+            ConflictError: a live process holds it, named with what to do.
+        """
+        with self._write() as tx:
+            holder = acquire(tx, purpose=purpose, ttl=ttl, now=self._now)
+        lease = Lease(self.database, holder, self.project, ttl=ttl, now=self._now)
+        self._lease = lease
+        lease.start()
+        try:
+            yield lease
+        finally:
+            self._lease = None
+            # A lease that cannot be given back now ends by itself; the run's result stands.
+            with suppress(EnvironmentFault):
+                lease.stop()
+
+    def record(self, kind: str, facts: Mapping[str, Any], *, run_id: str | None = None) -> int:
+        """Add an event that changes no other table: a decision and its facts."""
+        with self._write() as tx:
+            return tx.append(kind, facts, run_id=run_id)
+
+    def start_run(
+        self,
+        run_id: str,
+        *,
+        trigger: str,
+        trigger_key: str | None = None,
+        inputs: RunInputs | None = None,
+    ) -> Run:
+        """Add a run. Raises ConflictError when it, or its trigger's run, is there already."""
+        with self._write() as tx:
+            return runs.start_run(
+                tx, run_id, trigger=trigger, trigger_key=trigger_key, inputs=inputs
+            )
+
+    def resume_run(self, run_id: str) -> Run:
+        """Continue a run that stopped. Raises ConflictError when it is finished."""
+        with self._write() as tx:
+            return runs.resume_run(tx, run_id)
+
+    def describe_run(self, run_id: str, inputs: RunInputs) -> Run:
+        """Add what became known of a run's inputs."""
+        with self._write() as tx:
+            return runs.describe_run(tx, run_id, inputs)
+
+    def finish_run(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        reason: str,
+        *,
+        summary: Mapping[str, Any] | None = None,
+        notices: Sequence[Notice] = (),
+    ) -> Run:
+        """End a run once and for all; its alerts are kept in the same transaction.
+
+        Raises:
+            ConflictError: it has an outcome already.
+        """
+        with self._write() as tx:
+            run = runs.finish_run(tx, run_id, outcome, reason, summary)
+            outbox.enqueue(tx, notices)
+            return run
+
+    def record_step(self, step: Step) -> Step:
+        """Write how a step stands, in place of what was written of it before."""
+        with self._write() as tx:
+            return steps.record_step(tx, step)
+
+    def record_candidates(self, run_id: str, found: Sequence[CandidateRecord]) -> None:
+        """Write a run's candidates and their metrics."""
+        with self._write() as tx:
+            results.record_candidates(tx, run_id, found)
+
+    def record_gates(self, run_id: str, verdicts: Sequence[GateRecord]) -> None:
+        """Write a run's gate verdicts."""
+        with self._write() as tx:
+            results.record_gates(tx, run_id, verdicts)
+
+    def add_version(
+        self,
+        run_id: str,
+        bundle_digest: str,
+        bundle_path: str,
+        *,
+        status: VersionStatus = "candidate",
+        threshold: float | None = None,
+        schema_digest: str | None = None,
+    ) -> Version:
+        """Add a model version, or give back the one this run made of this bundle before."""
+        with self._write() as tx:
+            return versions.add_version(
+                tx,
+                run_id,
+                bundle_digest,
+                bundle_path,
+                status=status,
+                threshold=threshold,
+                schema_digest=schema_digest,
+            )
+
+    def link_version(self, number: int, mlflow_version: str) -> Version:
+        """Note the number a version has in MLflow's registry."""
+        with self._write() as tx:
+            return versions.link_version(tx, number, mlflow_version)
+
+    def deploy(
+        self,
+        version: int | None,
+        alias: Alias = "champion",
+        *,
+        expected_previous: int | None,
+        by: str,
+        reason: str,
+        action: Action = "promote",
+        run_id: str | None = None,
+        forced: bool = False,
+        traffic: Mapping[str, float] | None = None,
+        notices: Sequence[Notice] = (),
+    ) -> Deployment:
+        """Point an alias to a version; see ``deployments.Change`` for the arguments.
+
+        Raises:
+            UsageError: no such version.
+            ConflictError: the alias moved meanwhile, the run promoted another version before,
+                or the gates of a champion-to-be did not pass and it is not forced.
+        """
+        change = Change(
+            version, alias, expected_previous, by, reason, action, run_id, forced, traffic
+        )
+        with self._write() as tx:
+            deployed = deployments.deploy(tx, change)
+            outbox.enqueue(tx, notices)
+            return deployed
+
+    def enqueue(self, notices: Sequence[Notice]) -> int:
+        """Keep alerts for delivery; gives back how many were new."""
+        with self._write() as tx:
+            return outbox.enqueue(tx, notices)
+
+    def claim_due(
+        self, now: datetime, *, hold: timedelta = timedelta(minutes=5), limit: int = 20
+    ) -> tuple[OutboxEntry, ...]:
+        """Take the alerts that are due, so that no other process sends them too."""
+        with self.database.read() as connection:
+            if not outbox.has_due(connection, self.project, now):
+                return ()
+        with self._write() as tx:
+            return outbox.claim_due(tx, now, hold=hold, limit=limit)
+
+    def mark_delivered(self, key: str) -> None:
+        """An alert arrived."""
+        with self._write() as tx:
+            outbox.mark_delivered(tx, key)
+
+    def mark_failed(self, key: str, error: str, *, due: datetime | None) -> None:
+        """An alert did not arrive; it is tried again at ``due``, or never (None)."""
+        with self._write() as tx:
+            outbox.mark_failed(tx, key, error, due=due)

@@ -1,0 +1,313 @@
+"""The model card: what a model is, what it was made of, how good it is, and where it ends.
+
+Made of facts alone, so that it is never out of date. No dates: the same model has the same card.
+Sections follow Mitchell et al., "Model Cards for Model Reporting", FAT* 2019; a section without
+facts is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratchet.packaging.predictions import class_name
+
+if TYPE_CHECKING:
+    from ratchet.data.task import Label
+
+_FEW_ROWS = 100
+_MOST_FEATURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CardMetric:
+    """A measured value with its interval; None where it is not defined."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardClass:
+    """One class on the test rows."""
+
+    label: Label
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardSlice:
+    """A part of the test rows, such as ``Contract = Two year``."""
+
+    name: str
+    rows: int
+    metric: CardMetric
+
+
+@dataclass(frozen=True, slots=True)
+class CardFeature:
+    """A column of the model's matrix: what kind of number it is and how it is made."""
+
+    name: str
+    kind: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardGate:
+    """A gate and what it found."""
+
+    name: str
+    passed: bool
+    value: str
+    threshold: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardData:
+    """What the model was made of.
+
+    Attributes:
+        snapshot: what names the data: table and version.
+        digest: the data's content digest.
+        rows: of the snapshot.
+        parts: part to rows (``train``, ``validation``, ``test``).
+        split: how the parts were cut.
+        target: the column predicted.
+        shares: class to its share of the training rows.
+        span: first and last value of the time column, where there is one.
+        sources: number of raw columns read.
+    """
+
+    snapshot: str
+    digest: str
+    rows: int
+    target: str
+    parts: Mapping[str, int]
+    split: str = ""
+    shares: Mapping[str, float] | None = None
+    span: tuple[str, str] | None = None
+    columns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """Everything a card tells. Only the first group is always there."""
+
+    name: str
+    task: str
+    classes: tuple[Label, ...]
+    algorithm: str
+    params: Mapping[str, Any]
+    data: CardData
+    threshold: float | None = None
+    description: str = ""
+    form: str = ""
+    features: tuple[CardFeature, ...] = ()
+    confidence: float = 0.95
+    metrics: tuple[CardMetric, ...] = ()
+    cross_validation: Mapping[str, tuple[float, float]] | None = None
+    folds: int | None = None
+    per_class: tuple[CardClass, ...] = ()
+    slices: tuple[CardSlice, ...] = ()
+    gates: tuple[CardGate, ...] = ()
+    limits: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+
+
+def render_card(facts: CardFacts) -> str:
+    """The card as Markdown, ended by a line break."""
+    sections = (
+        ("", _opening(facts)),
+        ("Intended use", [_text(facts.description)] if facts.description else []),
+        ("Data", _data(facts.data)),
+        ("Features", _features(facts.features)),
+        ("Algorithm", _algorithm(facts)),
+        ("Performance", _performance(facts)),
+        ("Per class", _per_class(facts)),
+        ("Slices", _slices(facts)),
+        ("Gates", _gates(facts.gates)),
+        ("Limits", [f"- {_text(limit)}" for limit in _limits(facts)]),
+        ("Environment", _environment(facts.environment or {})),
+    )
+    parts = []
+    for title, lines in sections:
+        if lines:
+            heading = [f"## {title}", ""] if title else []
+            parts.append("\n".join([*heading, *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(facts: CardFacts) -> list[str]:
+    classes = ", ".join(f"`{class_name(label)}`" for label in facts.classes)
+    lines = [f"# {_text(facts.name)}", ""]
+    if facts.task == "binary":
+        lines.append(
+            f"Predicts whether `{facts.data.target}` is `{class_name(facts.classes[1])}` "
+            f"(classes: {classes}). Decides for it from a score of {_number(facts.threshold)} on."
+        )
+    else:
+        lines.append(
+            f"Predicts which of {len(facts.classes)} classes `{facts.data.target}` is: {classes}."
+        )
+    return lines
+
+
+def _data(data: CardData) -> list[str]:
+    rows = [
+        ("Snapshot", _text(data.snapshot)),
+        ("Content digest", f"`{data.digest}`"),
+        ("Rows", f"{data.rows:,}"),
+        ("Parts", ", ".join(f"{name} {rows:,}" for name, rows in data.parts.items())),
+        ("Split", _text(data.split)),
+        ("Target", f"`{data.target}`"),
+        ("Raw columns read", "" if data.columns is None else str(data.columns)),
+        ("Time span", "" if data.span is None else f"{data.span[0]} to {data.span[1]}"),
+        (
+            "Classes in training",
+            ", ".join(f"{_text(name)} {share:.2%}" for name, share in (data.shares or {}).items()),
+        ),
+    ]
+    return _table(("", ""), [row for row in rows if row[1]])
+
+
+def _features(features: Sequence[CardFeature]) -> list[str]:
+    rows = [(f"`{f.name}`", _text(f.kind), _text(f.description)) for f in features[:_MOST_FEATURES]]
+    lines = _table(("feature", "kind", "how it is made"), rows)
+    left = len(features) - _MOST_FEATURES
+    return [*lines, "", f"And {left} more; recipe.json has them all."] if left > 0 else lines
+
+
+def _algorithm(facts: CardFacts) -> list[str]:
+    shipped = f", shipped as {_text(facts.form)}" if facts.form else ""
+    lines = [f"`{facts.algorithm}`{shipped}."]
+    rows = [(f"`{name}`", _text(str(value))) for name, value in sorted(facts.params.items())]
+    return [*lines, "", *_table(("parameter", "value"), rows)] if rows else lines
+
+
+def _performance(facts: CardFacts) -> list[str]:
+    lines: list[str] = []
+    if facts.metrics:
+        test = facts.data.parts.get("test")
+        lines.append(
+            f"On {'' if test is None else f'{test:,} '}test rows that took no part in training, "
+            f"with {facts.confidence:.0%} intervals:"
+        )
+        rows = [(metric.name, _estimate(metric)) for metric in facts.metrics]
+        lines += ["", *_table(("metric", "test"), rows)]
+    if facts.cross_validation:
+        lines += [""] if lines else []
+        folds = f" in {facts.folds} folds" if facts.folds else ""
+        lines.append(f"Cross-validation on the training rows{folds}:")
+        rows = [
+            (name, f"{_number(mean)} ± {_number(spread)}")
+            for name, (mean, spread) in facts.cross_validation.items()
+        ]
+        lines += ["", *_table(("metric", "mean ± standard deviation"), rows)]
+    return lines
+
+
+def _per_class(facts: CardFacts) -> list[str]:
+    rows = [
+        (_text(class_name(c.label)), *map(_number, (c.precision, c.recall, c.f1)), f"{c.rows:,}")
+        for c in facts.per_class
+    ]
+    return _table(("class", "precision", "recall", "F1", "test rows"), rows)
+
+
+def _slices(facts: CardFacts) -> list[str]:
+    rows = [
+        (_text(part.name), f"{part.rows:,}", part.metric.name, _estimate(part.metric))
+        for part in facts.slices
+    ]
+    return _table(("test rows where", "rows", "metric", "value"), rows)
+
+
+def _gates(gates: Sequence[CardGate]) -> list[str]:
+    rows = [
+        (
+            _text(gate.name),
+            "passed" if gate.passed else "not passed",
+            _text(gate.value),
+            _text(gate.threshold),
+            _text(gate.reason),
+        )
+        for gate in gates
+    ]
+    return _table(("gate", "", "value", "threshold", "reason"), rows)
+
+
+def _limits(facts: CardFacts) -> list[str]:
+    """What the facts themselves say about where the model ends, then what was given."""
+    limits = []
+    if facts.data.span is not None:
+        limits.append(
+            f"It has seen rows from {facts.data.span[0]} to {facts.data.span[1]}; "
+            "later rows may behave otherwise."
+        )
+    few = [c for c in facts.per_class if c.rows < _FEW_ROWS]
+    if few:
+        names = ", ".join(f"{class_name(c.label)} ({c.rows})" for c in few)
+        limits.append(f"Measured on fewer than {_FEW_ROWS} test rows of: {names}.")
+    if facts.per_class:
+        worst = min(facts.per_class, key=lambda c: c.recall)
+        limits.append(
+            f"It misses {1 - worst.recall:.0%} of the rows of class {class_name(worst.label)}, "
+            "more than of any other."
+        )
+    worst_slice = _worst(facts.slices)
+    if worst_slice is not None:
+        limits.append(
+            f"Lowest {worst_slice.metric.name} where {worst_slice.name}: "
+            f"{_estimate(worst_slice.metric)} on {worst_slice.rows:,} rows."
+        )
+    limits.append(
+        "A category that training did not see, and a column that is not sent, count as the recipe "
+        "says: recipe.json."
+    )
+    return [*limits, *facts.limits]
+
+
+def _worst(slices: Iterable[CardSlice]) -> CardSlice | None:
+    measured = [s for s in slices if s.metric.value is not None and s.metric.name != "log_loss"]
+    return min(measured, key=lambda s: s.metric.value or 0.0, default=None)
+
+
+def _environment(environment: Mapping[str, str]) -> list[str]:
+    rows = [(_text(name), f"`{value}`") for name, value in environment.items() if value]
+    return _table(("", ""), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table; nothing without rows."""
+    if not rows:
+        return []
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{'|'.join(' --- ' for _ in head)}|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _estimate(metric: CardMetric) -> str:
+    if metric.value is None:
+        return "undefined"
+    if metric.low is None or metric.high is None:
+        return _number(metric.value)
+    return f"{_number(metric.value)} ({_number(metric.low)} to {_number(metric.high)})"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _text(value: str) -> str:
+    """Text on one line that cannot end a table cell or begin a heading."""
+    return " ".join(value.split()).replace("|", "\\|")

@@ -1,0 +1,138 @@
+"""A trained model as a file without pickle that scores as training did, or a refusal.
+
+Tried in this order, each verified on real rows before it is taken:
+
+1. ONNX written here (LightGBM, XGBoost, scikit-learn's trees, logistic regression, calibrated
+   SVM): float64 throughout where the library is, the library's own order of float32 sums for
+   XGBoost. No converter is imported, and the same model gives the same bytes.
+2. The booster's own text (LightGBM) or JSON (XGBoost), scored by the library.
+3. For any other scikit-learn estimator ONNX by skl2onnx, in float64, then in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratchet.errors import DataError, RatchetError, StorageError
+from ratchet.packaging import forests, lightgbm, margins, skl2onnx, xgboost
+from ratchet.packaging.graph import spread_classes
+from ratchet.packaging.parity import TOLERANCE, compare_scores
+from ratchet.packaging.scorers import Kind, open_scorer
+from ratchet.packaging.trees import InexpressibleError
+
+if TYPE_CHECKING:
+    from ratchet.training.fitted import Fitted
+
+FILES: dict[Kind, str] = {"onnx": "model.onnx", "lightgbm": "model.txt", "xgboost": "model.json"}
+
+_SKLEARN: dict[str, Callable[[Any], bytes]] = {
+    "RandomForestClassifier": forests.convert_forest,
+    "ExtraTreesClassifier": forests.convert_forest,
+    "DecisionTreeClassifier": forests.convert_forest,
+    "ExtraTreeClassifier": forests.convert_forest,
+    "HistGradientBoostingClassifier": forests.convert_histogram_boosting,
+    "LogisticRegression": margins.convert_logistic_regression,
+    "LinearDiscriminantAnalysis": margins.convert_logistic_regression,
+    "CalibratedClassifierCV": margins.convert_calibrated,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelForm:
+    """The form a model is shipped in.
+
+    Attributes:
+        kind: which runtime reads it.
+        file: the written file; its name is ``FILES[kind]``.
+        max_difference: the largest difference to training's scores on the verified rows.
+        refused: why the forms tried before it were not taken.
+    """
+
+    kind: Kind
+    file: Path
+    max_difference: float
+    refused: tuple[str, ...] = ()
+
+
+def export_model(fitted: Fitted, X: npt.NDArray[np.float32], folder: Path) -> ModelForm:
+    """Write ``fitted`` into ``folder`` in the first form whose scores on ``X`` are training's.
+
+    Args:
+        fitted: the trained model.
+        X: encoded rows (n, d) to verify on, best all rows the model is judged by.
+        folder: where to write; it exists.
+
+    Raises:
+        RatchetError: ``no_exact_form``: no form without pickle scores as the model does.
+        StorageError: the file cannot be written.
+    """
+    expected = fitted.predict(X)
+    refused: list[str] = []
+    for kind, make in _forms(fitted):
+        try:
+            content = make()
+            parity = compare_scores(expected, open_scorer(kind, content).score(X))
+        except (InexpressibleError, DataError) as error:
+            refused.append(str(error))
+            continue
+        if parity.passed:
+            return ModelForm(
+                kind, _write(folder / FILES[kind], content), parity.max_difference, tuple(refused)
+            )
+        refused.append(
+            f"as {kind} its scores differ by up to {parity.max_difference:.1e} and "
+            f"{parity.labels_differ} of {parity.rows} labels"
+        )
+    raise RatchetError(
+        f"The model {fitted.algorithm} cannot be shipped: no form without pickle scores as it does",
+        why=f"Within {TOLERANCE:g} was asked for; {'; '.join(dict.fromkeys(refused))}",
+        fix="leave this algorithm out of training.algorithms, or choose one that exports exactly: "
+        "lightgbm, xgboost, random_forest, logistic_regression, svm",
+        code="no_exact_form",
+    )
+
+
+def _forms(fitted: Fitted) -> Iterator[tuple[Kind, Callable[[], bytes]]]:
+    """The forms to try, the best first; each makes the file's bytes when called."""
+    model, classes = fitted.model, fitted.classes
+    name = type(model).__name__
+    known = [int(code) for code in getattr(model, "classes_", range(classes))]
+
+    def whole(content: bytes) -> bytes:
+        """A class that the rows learned on did not hold scores 0."""
+        return spread_classes(content, known, classes) if len(known) < classes else content
+
+    if fitted.form == "lightgbm" or name == "LGBMClassifier":
+        text = lightgbm.write_text(model)
+        yield "onnx", lambda: whole(lightgbm.convert(text.decode()))
+        if len(known) == classes:
+            yield "lightgbm", lambda: text
+    elif fitted.form == "xgboost" or name == "XGBClassifier":
+        content = xgboost.write_json(model)
+        yield "onnx", lambda: whole(xgboost.convert(content))
+        if len(known) == classes:
+            yield "xgboost", lambda: content
+    else:
+        if name in _SKLEARN:
+            yield "onnx", lambda: whole(_SKLEARN[name](model))
+        for wide in (True, False):
+            yield "onnx", lambda wide=wide: whole(skl2onnx.convert(model, wide=wide))  # type: ignore[misc]
+
+
+def _write(path: Path, content: bytes) -> Path:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(
+            f"The model file {path.name} cannot be written",
+            why=str(error.strerror or error),
+            fix="check the folder's permissions and the free space",
+            where=str(path.parent),
+        ) from error
+    return path

@@ -1,0 +1,135 @@
+"""All checks of a table: the built-in ones and the project's suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratchet import clock
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ratchet.checks.report import CheckReport
+    from ratchet.data.schema import TableSchema
+    from ratchet.ledger.reader import LedgerReader
+    from ratchet.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A source and what its checks found."""
+
+    source: str
+    rows: int
+    report: CheckReport
+
+
+def check_table(
+    project: Project,
+    frame: pl.LazyFrame,
+    *,
+    expected: TableSchema | None,
+    modified: datetime | None,
+    now: datetime,
+) -> CheckReport:
+    """Judge a table by every check of the project.
+
+    Raises:
+        ConfigError: the suite is malformed, with its place.
+        DataError: a column with a role is missing.
+    """
+    from ratchet.checks.builtin import run_builtin
+    from ratchet.checks.expectations import parse_suite
+    from ratchet.checks.report import CheckReport
+    from ratchet.checks.run import run_suite
+
+    settings, data = project.settings.checks, project.settings.data
+    suite = parse_suite(settings.expectations, where=_place(project))
+    builtin = run_builtin(
+        frame, data=data, settings=settings, now=now, expected=expected, modified=modified
+    )
+    return CheckReport((*builtin, *run_suite(frame, suite, id_column=data.id)))
+
+
+def check_source(project: Project, data: Path | None = None) -> Checked:
+    """Judge the source as it is now, storing nothing."""
+    import polars as pl
+
+    from ratchet.data.sources.open_source import open_source
+
+    settings = project.settings.data
+    source = open_source(
+        project.source_settings(data),
+        project.root,
+        columns=settings.columns or None,
+        order_by=settings.id,
+    )
+    frame = pl.concat(list(source.batches()))
+    report = check_table(
+        project,
+        frame.lazy(),
+        expected=_known_schema(project),
+        modified=source.modified(),
+        now=clock.now(),
+    )
+    return Checked(source.describe(), frame.height, report)
+
+
+def stale(project: Project, facts: Mapping[str, Any], now: datetime) -> str | None:
+    """Why the ingested data is too old to be relied on, or None.
+
+    Asked in every run, also when nothing changed: a source that stopped growing is the fault
+    that nobody sees.
+
+    Args:
+        facts: of the ingest step.
+    """
+    import polars as pl
+
+    from ratchet.checks.freshness import probe_time
+    from ratchet.checks.subject import Subject
+    from ratchet.checks.table import Table
+
+    settings, data = project.settings.checks, project.settings.data
+    if settings.max_age is None:
+        return None
+    newest = _moment(facts["newest"])
+    columns = {data.time: [newest]} if data.time is not None and newest is not None else {"": [0]}
+    frame = pl.LazyFrame(columns)
+    subject = Subject(frame, Table.of(frame), data, settings, facts["rows"], pl.DataFrame())
+    modified = datetime.fromisoformat(facts["modified"]) if facts["modified"] else None
+    for result in probe_time(subject, now, modified).judge({"newest": newest}):
+        if not result.passed and result.severity == "error":
+            return result.message
+    return None
+
+
+def last_good_schema(project: Project, ledger: LedgerReader) -> TableSchema | None:
+    """The schema of the newest run whose data passed its checks."""
+    for run in ledger.runs(100):
+        checks = run.summary.get("checks")
+        if checks and checks["passed"] and run.snapshot_version is not None:
+            return project.open_lake().snapshot("data", run.snapshot_version).schema
+    return None
+
+
+def _known_schema(project: Project) -> TableSchema | None:
+    if project.settings.storage.ledger == "sqlite" and not (project.state / "ledger.db").exists():
+        return None
+    with project.open_ledger(create=False) as ledger:
+        return last_good_schema(project, ledger)
+
+
+def _moment(text: str | None) -> date | None:
+    if text is None:
+        return None
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
+
+
+def _place(project: Project) -> str:
+    place = project.origins.of("checks", "expectations")
+    return "checks.expectations" if place == "default" else place

@@ -1,0 +1,342 @@
+"""One pass of the pipeline: from the trigger to exactly one outcome.
+
+Whatever happens, the run is in the ledger with its reason. A process that dies leaves the run
+open; the next one takes the lease over, goes on from the last finished step, and ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ratchet import clock, ids
+from ratchet.errors import RatchetError, UnreachableError, UsageError
+from ratchet.pipeline import store
+from ratchet.pipeline.cache import inputs_key, result_settings, step_key
+from ratchet.pipeline.graph import STEPS
+from ratchet.pipeline.outcome import Outcome, Run, StepRecord
+from ratchet.pipeline.request import Request
+from ratchet.pipeline.step import Reporter, Silent, Step, StepContext, StepOutput
+from ratchet.pipeline.telling import notices, tell
+from ratchet.pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ratchet.ledger.store import Ledger
+    from ratchet.project import Project
+
+# A service that is away for a moment must not cost a training run.
+_RETRY_SECONDS = (0.5, 2.0)
+
+
+def run(
+    project: Project, request: Request | None = None, *, reporter: Reporter | None = None
+) -> Run:
+    """Run the pipeline once.
+
+    Faults of a step end the run as ``failed`` and are in its ``fault``.
+
+    Raises:
+        ConflictError: another process holds the project.
+        UsageError: the request names a run, a step or a version that is not there.
+        StorageError, UnreachableError: the ledger itself fails; the run stays open.
+    """
+    request = request or Request()
+    if request.until is not None and request.until not in [step.name for step in STEPS]:
+        names = ", ".join(step.name for step in STEPS)
+        raise UsageError(f"There is no step `{request.until}`", fix=f"the steps are {names}")
+    with project.open_ledger() as ledger:
+        with ledger.lease("ratchet run"):
+            ended = _Session(project, ledger, request, reporter or Silent()).work()
+        tell(project, ledger)
+    return ended
+
+
+class _Session:
+    """The state of one pass, while it runs."""
+
+    def __init__(
+        self, project: Project, ledger: Ledger, request: Request, reporter: Reporter
+    ) -> None:
+        self.project = project
+        self.ledger = ledger
+        self.request = request
+        self.reporter = reporter
+        self.began = clock.monotonic()
+        self.workspace = Workspace(project.open_lake(), project.settings.data)
+        self.outputs: dict[str, StepOutput] = {}
+        self.records: list[StepRecord] = []
+        self.champion = self._champion()
+        self.run_id = self._open_run()
+
+    def work(self) -> Run:
+        """Do the steps and end the run."""
+        try:
+            outcome, reason = self._steps()
+            fault = None
+        except RatchetError as error:
+            outcome, reason, fault = "failed", self._failure(error), error
+        except OSError as error:
+            fault = store.storage_fault(error)
+            outcome, reason = "failed", self._failure(fault)
+        except MemoryError:
+            fault = RatchetError(
+                "The memory is used up",
+                fix="train on a share of the rows (data.sample), or on a larger machine",
+                code="memory",
+            )
+            outcome, reason = "failed", self._failure(fault)
+        if outcome is None:
+            return self._result("candidate", reason, None)
+        return self._end(outcome, reason, fault)
+
+    # -- the run's record ------------------------------------------------------------------
+
+    def _champion(self) -> dict[str, Any] | None:
+        version = self.ledger.champion()
+        if version is None:
+            return None
+        return {
+            "version": version.version,
+            "run_id": version.run_id,
+            "bundle": str(self.project.state / version.bundle_path),
+            "bundle_digest": version.bundle_digest,
+        }
+
+    def _open_run(self) -> str:
+        if self.request.resume is not None:
+            return self.ledger.resume_run(self.request.resume).run_id
+        left = self.ledger.unfinished_runs()
+        for older in left[1:]:
+            self._abandon(older.run_id, "its process died and a newer run took its place")
+        if left:
+            return self.ledger.resume_run(left[0].run_id).run_id
+        return self._start()
+
+    def _start(self) -> str:
+        run_id = ids.run_id(clock.now())
+        self.ledger.start_run(run_id, trigger=self.request.trigger)
+        return run_id
+
+    def _abandon(self, run_id: str, reason: str) -> None:
+        self.ledger.finish_run(run_id, "failed", reason)
+
+    def _settle_inputs(self, snapshot: Mapping[str, Any]) -> str:
+        """Write down what the run depends on; a run left open on other inputs is given up."""
+        from ratchet.ledger.runs import RunInputs
+
+        key = inputs_key(self.project, snapshot["digest"])
+        before = self.ledger.get_run(self.run_id).inputs_key
+        if before is not None and before != key:
+            self._abandon(self.run_id, "its process died, and its inputs changed since")
+            self.run_id = self._start()
+        self.ledger.describe_run(
+            self.run_id,
+            RunInputs(
+                inputs_key=key,
+                config_digest=ids.digest_of(result_settings(self.project)),
+                snapshot_version=snapshot["version"],
+                snapshot_digest=snapshot["digest"],
+            ),
+        )
+        return key
+
+    # -- the steps -------------------------------------------------------------------------
+
+    def _steps(self) -> tuple[Outcome | None, str]:
+        first, *others = STEPS
+        ingested = self._do(first)
+        key = self._settle_inputs(ingested.facts)
+        if self.request.until != first.name:
+            stale = self._stale(ingested.facts)
+            if stale is not None:
+                return "rejected", stale
+            unchanged = self._unchanged(key, ingested.facts)
+            if unchanged is not None:
+                return "skipped", unchanged
+            for step in others:
+                output = self._do(step)
+                verdict = output.facts.get("verdict")
+                if step.stops and verdict is not None and not verdict["passed"]:
+                    return "rejected", verdict["reason"]
+                if step.name == self.request.until:
+                    break
+            else:
+                ended = self.outputs[others[-1].name].facts
+                return ended["outcome"], ended["reason"]
+        return None, f"stopped after {self.request.until}, as asked; `ratchet run` goes on"
+
+    def _stale(self, facts: Mapping[str, Any]) -> str | None:
+        from ratchet.pipeline.checking import stale
+
+        if self.request.data_version is not None:
+            return None
+        return stale(self.project, facts, clock.now())
+
+    def _unchanged(self, key: str, facts: Mapping[str, Any]) -> str | None:
+        if self.request.force or self.request.data_version is not None:
+            return None
+        done = self.ledger.last_completed(key)
+        if done is None:
+            return None
+        return (
+            f"nothing changed since run {done.run_id}, which ended {done.outcome}: the same data "
+            f"(version {facts['version']}, {facts['rows']:,} rows, digest "
+            f"{facts['digest'][:12]}), settings and code"
+        )
+
+    def _do(self, step: Step) -> StepOutput:
+        from ratchet.ledger.steps import Step as LedgerStep
+
+        self.reporter.started(step.name)
+        began, started = clock.monotonic(), clock.now()
+        key = None
+        try:
+            key = step_key(step, self.project, self.outputs, self.champion)
+            found = self._recall(step, key)
+            output = found or self._execute(step)
+            if step.stands_for is not None:
+                output = replace(output, stands_for=step.stands_for(output))
+        except (RatchetError, OSError, MemoryError) as error:
+            self._record_fault(step, key, error, clock.monotonic() - began)
+            raise
+        seconds = clock.monotonic() - began
+        self.outputs[step.name] = output
+        self.ledger.record_step(
+            LedgerStep(
+                self.run_id,
+                step.name,
+                "finished",
+                key=key,
+                output_digest=output.digest,
+                folder=output.folder.relative_to(self.project.state).as_posix(),
+                started=started,
+                seconds=seconds,
+                cached=found is not None,
+            )
+        )
+        self._report(step, output, seconds, reused=found is not None)
+        return output
+
+    def _report(self, step: Step, output: StepOutput, seconds: float, *, reused: bool) -> None:
+        verdict = output.facts.get("verdict")
+        stopped = verdict is not None and not verdict["passed"]
+        status = "stopped" if stopped else "reused" if reused else "done"
+        detail = step.says(output.facts)
+        self.records.append(StepRecord(step.name, status, seconds, reused, detail))
+        self.reporter.finished(step.name, seconds, status, detail)
+        self._log(step.name, status, seconds, detail)
+
+    def _recall(self, step: Step, key: str) -> StepOutput | None:
+        if not step.reusable:
+            return None
+        found = self.ledger.find_step(key)
+        if found is None or found.folder is None or found.output_digest is None:
+            return None
+        if self.request.force and found.run_id != self.run_id:
+            return None
+        return store.recall(step.name, self.project.state / found.folder, found.output_digest)
+
+    def _execute(self, step: Step) -> StepOutput:
+        folder = self.project.runs / self.run_id
+        for wait in (*_RETRY_SECONDS, None):
+            partial = store.fresh_folder(folder, step.name)
+            try:
+                facts = step.execute(self._context(partial))
+            except UnreachableError as error:
+                if wait is None or error.name != "unreachable":
+                    raise
+                self.reporter.note(f"{error.what}; trying again in {wait:g} s")
+                time.sleep(wait)
+            else:
+                return store.keep(partial, step.name, facts)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _context(self, folder: Path) -> StepContext:
+        return StepContext(
+            self.project,
+            self.run_id,
+            folder,
+            self.outputs,
+            self.workspace,
+            self.ledger,
+            self.champion,
+            self.request,
+            self.reporter,
+        )
+
+    def _record_fault(self, step: Step, key: str | None, error: Exception, seconds: float) -> None:
+        from ratchet.ledger.steps import Step as LedgerStep
+
+        fault = error if isinstance(error, RatchetError) else None
+        if isinstance(error, OSError):
+            fault = store.storage_fault(error)
+        told = (fault or RatchetError("The memory is used up", code="memory")).to_json()
+        self.records.append(StepRecord(step.name, "failed", seconds, False, told["what"], told))
+        self.reporter.finished(step.name, seconds, "failed", told["what"])
+        self.ledger.record_step(
+            LedgerStep(self.run_id, step.name, "failed", key=key, seconds=seconds, error=told)
+        )
+        self._log(step.name, "failed", seconds, told["what"])
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _failure(self, fault: RatchetError) -> str:
+        at = self.records[-1].name if self.records else STEPS[0].name
+        fix = f" To fix it: {fault.fix}." if fault.fix else ""
+        return f"step {at}: {fault.what}.{fix}"
+
+    def _end(self, outcome: Outcome, reason: str, fault: RatchetError | None) -> Run:
+        ended = self._result(outcome, reason, fault)
+        body = ended.to_json()
+        self.ledger.finish_run(
+            self.run_id,
+            outcome,
+            reason,
+            summary=body,
+            notices=notices(self.project, ended),
+        )
+        folder = self.project.runs / self.run_id
+        with store.storing():
+            folder.mkdir(parents=True, exist_ok=True)
+        store.write_atomic(folder / "run.json", json.dumps(body, indent=1, ensure_ascii=False))
+        return ended
+
+    def _result(self, outcome: Outcome, reason: str, fault: RatchetError | None) -> Run:
+        from ratchet.pipeline.summary import summarise
+
+        done = {record.name for record in self.records}
+        missing = [
+            StepRecord(step.name, "not run", 0.0, False) for step in STEPS if step.name not in done
+        ]
+        return Run(
+            run_id=self.run_id,
+            outcome=outcome,
+            reason=reason,
+            trigger=self.request.trigger,
+            seconds=clock.monotonic() - self.began,
+            steps=(*self.records, *missing),
+            champion=self.champion,
+            fault=fault,
+            **summarise(self.outputs),
+        )
+
+    def _log(self, step: str, status: str, seconds: float, detail: str) -> None:
+        """One JSON line a step in the run's own log."""
+        line = {
+            "at": clock.now().isoformat(),
+            "run": self.run_id,
+            "step": step,
+            "status": status,
+            "seconds": round(seconds, 4),
+            "detail": detail,
+        }
+        folder = self.project.runs / self.run_id
+        with store.storing():
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,216 @@
+"""Writes the run into ledger and MLflow; a model that passed becomes a version and is promoted.
+
+Every part may be repeated: a run that died in the middle of it makes the same version again, not
+another one. The ledger says what serves; MLflow's aliases follow.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ratchet.pipeline.step import Step, StepContext
+from ratchet.pipeline.steps import evaluate, gate, train, validate
+from ratchet.pipeline.steps.package import BUNDLE
+from ratchet.pipeline.steps.tracking import run_log
+from ratchet.pipeline.store import storing
+
+if TYPE_CHECKING:
+    from ratchet.ledger.results import CandidateRecord
+    from ratchet.ledger.versions import Version
+    from ratchet.registry.mlflow import MlflowTracking
+
+
+def execute(context: StepContext) -> Mapping[str, Any]:
+    """Facts: the outcome, its reason, and the registered model if there is one."""
+    _record_results(context)
+    packaged = context.outputs["package"].facts
+    champion = context.champion
+    if champion is not None and champion["bundle_digest"] == packaged["digest"]:
+        reason = (
+            f"nothing changed: this model is byte for byte the champion, version "
+            f"{champion['version']}"
+        )
+        return {"outcome": "skipped", "reason": reason, "model": None}
+    verdict = context.outputs["gate"].facts["verdict"]
+    outcome = "promoted" if verdict["passed"] else "rejected"
+    tracking = context.project.open_tracking()
+    with _artifacts(context) as folder:
+        tracked = tracking.log_run(run_log(context, outcome, verdict["reason"]), folder)
+    if not verdict["passed"]:
+        return {"outcome": outcome, "reason": verdict["reason"], "model": None}
+    version = _register(context, tracking, tracked)
+    reason = _promote(context, tracking, version)
+    return {"outcome": outcome, "reason": reason, "model": _model(context, version)}
+
+
+def _record_results(context: StepContext) -> None:
+    """Candidates, metrics and gates in columns made for SQL."""
+    from ratchet.ledger.results import GateRecord
+
+    context.ledger.record_candidates(context.run_id, _candidates(context))
+    verdicts = context.outputs["gate"].json(gate.REPORT)["results"]
+    context.ledger.record_gates(
+        context.run_id,
+        [
+            GateRecord(
+                item["name"],
+                item["passed"],
+                item["value"],
+                item["threshold"],
+                item["reason"],
+                item["where"],
+            )
+            for item in verdicts
+        ],
+    )
+
+
+def _candidates(context: StepContext) -> list[CandidateRecord]:
+    from ratchet.ledger.results import CandidateRecord, Measure
+
+    trained, evaluated = context.outputs["train"], context.outputs["evaluate"]
+    seconds = trained.json(train.TIMING)
+    held_out = evaluated.json(evaluate.HELD_OUT)
+    best = trained.facts["best"]
+    estimates = evaluated.json(evaluate.METRICS)["estimates"]
+    found = []
+    for record in trained.json(train.CANDIDATES):
+        name = record["name"]
+        measures = [
+            Measure(metric, "cv", mean, std=std) for metric, (mean, std) in record["cv"].items()
+        ]
+        if name == best:
+            measures += [
+                Measure(metric, "test", item["value"], item["low"], item["high"])
+                for metric, item in estimates.items()
+            ]
+        else:
+            test = held_out.get(name, {}).get("test", {})
+            measures += [Measure(metric, "test", value) for metric, value in test.items()]
+        found.append(
+            CandidateRecord(
+                name,
+                record["algorithm"],
+                name == best,
+                record["params"],
+                seconds[name],
+                record["error"],
+                tuple(measures),
+            )
+        )
+    return found
+
+
+@contextmanager
+def _artifacts(context: StepContext) -> Iterator[Path]:
+    """A folder of what MLflow is to keep with the run: plots, metrics, checks, predictions."""
+    outputs = context.outputs
+    with storing(), TemporaryDirectory(prefix="ratchet-") as name:
+        folder = Path(name)
+        shutil.copytree(outputs["evaluate"].file(evaluate.PLOTS), folder / evaluate.PLOTS)
+        for step, file in (
+            ("validate", validate.REPORT),
+            ("evaluate", evaluate.METRICS),
+            ("evaluate", evaluate.SLICES),
+            ("evaluate", evaluate.IMPORTANCE),
+            ("evaluate", evaluate.COMPARISON),
+            ("evaluate", evaluate.PREDICTIONS),
+            ("gate", gate.REPORT),
+        ):
+            shutil.copy(outputs[step].file(file), folder / file)
+        shutil.copy(outputs["package"].file(BUNDLE) / "card.md", folder / "card.md")
+        yield folder
+
+
+def _register(context: StepContext, tracking: MlflowTracking, tracked: str) -> Version:
+    """The bundle in its lasting place, in the ledger, and in MLflow's registry."""
+    from ratchet.registry.versions import NewVersion
+
+    packaged = context.outputs["package"].facts
+    place = _keep_bundle(context)
+    version = context.ledger.add_version(
+        context.run_id,
+        packaged["digest"],
+        place.relative_to(context.project.state).as_posix(),
+        threshold=packaged["threshold"],
+        schema_digest=packaged["schema_digest"],
+    )
+    registered = tracking.register(
+        context.project.name,
+        NewVersion(
+            version=version.version,
+            run_id=context.run_id,
+            bundle=place,
+            bundle_digest=packaged["digest"],
+            tracked_run=tracked,
+            description=context.settings.description,
+        ),
+    )
+    return context.ledger.link_version(version.version, registered.version)
+
+
+def _keep_bundle(context: StepContext) -> Path:
+    """Copy the bundle out of the run's folder, which may be cleaned away one day."""
+    digest = context.outputs["package"].facts["digest"]
+    place: Path = context.project.bundles / digest[:16]
+    partial = place.with_name(f".{place.name}.partial")
+    with storing():
+        if not place.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(context.outputs["package"].file(BUNDLE), partial)
+            partial.rename(place)
+    return place
+
+
+def _promote(context: StepContext, tracking: MlflowTracking, version: Version) -> str:
+    from ratchet.registry.promotion import apply, plan_promotion
+
+    reason: str = context.outputs["gate"].facts["verdict"]["reason"]
+    if context.champion is None:
+        reason += "; the first champion"
+    else:
+        difference = context.outputs["evaluate"].facts["difference"]
+        reason += f"; better than version {context.champion['version']} by {difference:.4f}"
+    plan = plan_promotion(
+        context.ledger,
+        tracking,
+        version.version,
+        by="run",
+        reason=reason,
+        run_id=context.run_id,
+    )
+    apply(plan, context.ledger, tracking)
+    return reason
+
+
+def _model(context: StepContext, version: Version) -> dict[str, Any]:
+    return {
+        "name": context.project.name,
+        "version": version.version,
+        "uri": f"models:/{context.project.name}/{version.mlflow_version}",
+        "bundle": str(context.project.state / version.bundle_path),
+        "digest": version.bundle_digest,
+    }
+
+
+def _says(facts: Mapping[str, Any]) -> str:
+    if facts["model"] is None:
+        return "no new version"
+    return f"version {facts['model']['version']} is champion ({facts['model']['uri']})"
+
+
+STEP = Step(
+    name="register",
+    inputs=("ingest", "train", "evaluate", "package", "gate"),
+    settings=lambda settings: None,
+    execute=execute,
+    says=_says,
+    # Repeating it changes nothing that is there already; skipping it could leave a half.
+    reusable=False,
+    uses_champion=True,
+)

@@ -1,0 +1,345 @@
+"""Killed anywhere, the next ``ratchet run`` ends the work: one version, no unproven champion.
+
+The process is killed as every step begins, in its middle, before and after its result is kept,
+and around every call that registers or promotes. ``crash_driver.py`` does the dying.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from project_state import Kept, ask, half_written, kept
+from ratchet_cli import Result, customers, environment, ratchet, small_project
+
+DRIVER = Path(__file__).resolve().parents[1] / "crash_driver.py"
+STEPS = (
+    *("ingest", "validate", "split", "features", "train"),
+    *("evaluate", "package", "gate", "register"),
+)
+LEDGER = "ratchet.ledger.store:Ledger"
+REGISTRY = "mlflow.store.model_registry.sqlalchemy_store:SqlAlchemyStore"
+TRACKING = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
+
+Kill = dict[str, Any]
+
+
+class Driver:
+    """``ratchet`` commands, each in a process of its own that may be told to die."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.numbers = itertools.count()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(DRIVER)],
+            env=environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ratchet(self, *arguments: object, kill: Kill | None = None) -> Result:
+        number = next(self.numbers)
+        out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "out": str(out),
+            "err": str(err),
+            "kill": kill,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the driver ended"
+        result = Result(json.loads(answer)["code"], out.read_text(), err.read_text())
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    started = Driver(tmp_path_factory.mktemp("driver"))
+    yield started
+    started.close()
+
+
+MIGRATED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+SqlAlchemyStore(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory, driver: Driver) -> Path:
+    """A project that has never been run, with an empty MLflow store: making one takes seconds."""
+    folder = small_project(tmp_path_factory.mktemp("empty") / "small", rows=300)
+    state = folder / ".ratchet"
+    state.mkdir()
+    uri, artifacts = f"sqlite:///{state}/mlflow.db", (state / "artifacts").as_uri()
+    subprocess.run(
+        [sys.executable, "-c", MIGRATED, uri, artifacts], check=True, capture_output=True
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(empty: Path, driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same run without a crash, as ``--json`` tells it."""
+    folder = shutil.copytree(empty, tmp_path_factory.mktemp("whole") / "small")
+    data = driver.ratchet("run", "--project", folder, "--json").data
+    assert data["outcome"] == "promoted", data["reason"]
+    assert tuple(step["name"] for step in data["steps"]) == STEPS
+    return data
+
+
+@pytest.fixture
+def project(empty: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(empty, tmp_path / "small"))
+
+
+def _crash(driver: Driver, folder: Path, kill: Kill, *options: object) -> Kept:
+    """Run into the kill; what is left must already keep every promise."""
+    result = driver.ratchet("run", "--project", folder, "--json", *options, kill=kill)
+    assert result.code in (-signal.SIGKILL, -signal.SIGALRM), (result.code, result.out, result.err)
+    left = kept(folder)
+    assert half_written(folder) == []
+    if left.champion is not None or left.aliases:
+        verdicts = ask(folder / ".ratchet" / "ledger.db", "select passed from ratchet_gates")
+        assert verdicts
+        assert all(passed for (passed,) in verdicts)
+    return left
+
+
+def _finished(folder: Path) -> set[str]:
+    """The steps of the open run whose results are recorded."""
+    rows = ask(
+        folder / ".ratchet" / "ledger.db",
+        "select name from ratchet_steps join ratchet_runs using (project, run_id)"
+        " where ratchet_steps.status = 'finished' and ratchet_runs.status = 'running'",
+    )
+    return {str(name) for (name,) in rows}
+
+
+def _one_of_everything(folder: Path, versions: int = 1) -> None:
+    """One new version in ledger and registry, both with the same champion; nothing left open."""
+    state = kept(folder)
+    assert len(state.ledger) == versions, state.ledger
+    assert [row[2] for row in state.mlflow] == ["READY"] * versions, state.mlflow
+    promotions = [version for alias, version in state.served if alias == "champion"]
+    assert promotions == list(range(1, versions + 1))
+    assert [row[2] for row in state.aliases if row[1] == "champion"] == [versions], state.aliases
+    ledger, tracking = folder / ".ratchet" / "ledger.db", folder / ".ratchet" / "mlflow.db"
+    assert ask(ledger, "select run_id from ratchet_runs where status = 'running'") == ()
+    assert ask(ledger, "select * from ratchet_leases") == ()
+    # What was half logged is put aside, and logged anew.
+    open_runs = "select 1 from runs where status = 'RUNNING' and lifecycle_stage = 'active'"
+    assert ask(tracking, open_runs) == ()
+    logged = "select name from runs where lifecycle_stage = 'active' order by name"
+    assert len(ask(tracking, logged)) == 2 * versions  # each run and its one candidate
+    assert half_written(folder) == []
+
+
+def _completes(driver: Driver, folder: Path, whole: dict[str, Any]) -> None:
+    """The next run ends the work without doing again what was done."""
+    done = _finished(folder)
+    result = driver.ratchet("run", "--project", folder, "--json")
+    assert result.code == 0, result.out
+    data = result.data
+    if data["outcome"] == "skipped":
+        # It died after its end was recorded: there was nothing left to do.
+        assert not done
+    else:
+        assert data["outcome"] == "promoted", data["reason"]
+        assert data["metrics"] == whole["metrics"]
+        assert data["model"]["digest"] == whole["model"]["digest"]
+        again = {step["name"] for step in data["steps"] if not step["cached"]}
+        assert done & again <= {"ingest", "register"}, "finished steps were done again"
+    _one_of_everything(folder)
+
+
+STEP_KILLS: list[Kill] = [
+    {"step": step, "when": when}
+    for step, when in itertools.product(STEPS, ("enter", "middle", "leave"))
+] + [
+    {"step": step, "when": "write", "nth": nth}
+    for step, nth in (("validate", 1), ("split", 1), ("train", 2), ("package", 2), ("gate", 1))
+]
+
+
+def _name(kill: Kill) -> str:
+    where = kill.get("step") or kill["call"].rpartition(".")[2]
+    return f"{where}-{kill['when']}" + (f"-{kill['nth']}" if "nth" in kill else "")
+
+
+@pytest.mark.parametrize("kill", STEP_KILLS, ids=_name)
+def test_killed_in_a_step(kill: Kill, project: Path, driver: Driver, whole: dict[str, Any]) -> None:
+    if kill["when"] == "middle":
+        seconds = {step["name"]: step["seconds"] for step in whole["steps"]}
+        kill = {**kill, "after": seconds[kill["step"]] / 2}
+    left = _crash(driver, project, kill)
+    if kill["step"] != "register":
+        assert left.ledger == left.mlflow == left.aliases == left.served == ()
+    _completes(driver, project, whole)
+
+
+CALL_KILLS: list[Kill] = [
+    {"call": call, "when": when, "nth": nth}
+    for call, when, nth in (
+        (f"{LEDGER}.start_run", "after", 1),
+        ("ratchet.data.lake:Lake.ingest", "after", 1),
+        (f"{LEDGER}.describe_run", "after", 1),
+        ("ratchet.pipeline.store:keep", "after", 1),
+        ("ratchet.pipeline.store:keep", "after", 5),
+        ("ratchet.pipeline.store:keep", "after", 7),
+        ("ratchet.pipeline.store:keep", "after", 8),
+        (f"{LEDGER}.record_step", "after", 8),
+        (f"{TRACKING}.create_run", "after", 1),
+        (f"{TRACKING}.log_batch", "after", 1),
+        (f"{LEDGER}.record_gates", "before", 1),
+        (f"{LEDGER}.record_gates", "after", 1),
+        (f"{LEDGER}.add_version", "before", 1),
+        (f"{LEDGER}.add_version", "after", 1),
+        (f"{REGISTRY}.create_registered_model", "after", 1),
+        (f"{REGISTRY}.create_model_version", "before", 1),
+        (f"{REGISTRY}.create_model_version", "after", 1),
+        (f"{LEDGER}.link_version", "before", 1),
+        (f"{LEDGER}.link_version", "after", 1),
+        (f"{LEDGER}.deploy", "before", 1),
+        (f"{LEDGER}.deploy", "after", 1),
+        (f"{REGISTRY}.set_registered_model_alias", "before", 1),
+        (f"{REGISTRY}.set_registered_model_alias", "after", 1),
+        ("ratchet.pipeline.store:keep", "after", 9),
+        (f"{LEDGER}.finish_run", "before", 1),
+        (f"{LEDGER}.finish_run", "after", 1),
+    )
+]
+
+
+@pytest.mark.parametrize("kill", CALL_KILLS, ids=_name)
+def test_killed_around_a_call(
+    kill: Kill, project: Path, driver: Driver, whole: dict[str, Any]
+) -> None:
+    _crash(driver, project, kill)
+    _completes(driver, project, whole)
+
+
+def test_killed_again_and_again(project: Path, driver: Driver, whole: dict[str, Any]) -> None:
+    """Every run gets one step further, and the last one ends it."""
+    for step in ("ingest", "split", "train", "train", "package", "register"):
+        _crash(driver, project, {"step": step, "when": "leave"})
+    _completes(driver, project, whole)
+    assert driver.ratchet("run", "--project", project, "--json").data["outcome"] == "skipped"
+    _one_of_everything(project)
+
+
+@pytest.mark.parametrize("when", ["enter", "leave"])
+def test_a_model_that_will_be_rejected_never_serves(
+    when: str, project: Path, driver: Driver
+) -> None:
+    strict = ("--set", "gates.minimum.roc_auc=0.999")
+    _crash(driver, project, {"step": "gate", "when": when}, *strict)
+    result = driver.ratchet("run", "--project", project, "--json", *strict)
+    assert result.code == 3
+    assert result.data["outcome"] == "rejected"
+    state = kept(project)
+    assert state.champion is None
+    assert state.served == ()
+    assert [alias for alias in state.aliases if alias[1] == "champion"] == []
+
+
+def test_what_changed_while_it_was_dead_is_not_promoted_as_if_it_had_not(
+    project: Path, driver: Driver
+) -> None:
+    _crash(driver, project, {"step": "register", "when": "enter"})
+    (project / "data.csv").write_text(customers(360), encoding="utf-8")
+    data = driver.ratchet("run", "--project", project, "--json").data
+    assert data["outcome"] == "promoted"
+    assert data["snapshot"]["rows"] == 360
+    _one_of_everything(project)
+    ledger = project / ".ratchet" / "ledger.db"
+    ended = ask(ledger, "select outcome from ratchet_runs order by seq")
+    assert ended == (("failed",), ("promoted",))
+
+
+@pytest.fixture(scope="module")
+def serving(empty: Path, driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose champion is poor, with better data than that at hand."""
+    folder = Path(shutil.copytree(empty, tmp_path_factory.mktemp("serving") / "small"))
+    header, *rows = customers(300).splitlines()
+    other = {"yes": "no", "no": "yes"}
+    # In half of the rows the label is the wrong one.
+    for i, row in enumerate(rows[:150]):
+        start, _, label = row.rpartition(",")
+        rows[i] = f"{start},{other[label]}"
+    (folder / "data.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    lax = ("--set", "gates.minimum.roc_auc=0.01")
+    first = driver.ratchet("run", "--project", folder, "--json", *lax)
+    assert first.data["outcome"] == "promoted", first.data["reason"]
+    (folder / "data.csv").write_text(customers(900, seed=8), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        {"step": "gate", "when": "leave"},
+        {"call": f"{REGISTRY}.create_model_version", "when": "after", "nth": 1},
+        {"call": f"{LEDGER}.deploy", "when": "before", "nth": 1},
+        {"call": f"{LEDGER}.deploy", "when": "after", "nth": 1},
+        {"call": f"{REGISTRY}.set_registered_model_alias", "when": "before", "nth": 1},
+        {"call": f"{LEDGER}.finish_run", "when": "before", "nth": 1},
+    ],
+    ids=_name,
+)
+def test_the_champion_serves_until_the_next_one_does(
+    kill: Kill, serving: Path, tmp_path: Path, driver: Driver
+) -> None:
+    folder = Path(shutil.copytree(serving, tmp_path / "small"))
+    result = driver.ratchet("run", "--project", folder, "--json", kill=kill)
+    assert result.code == -signal.SIGKILL, result.out
+    left = kept(folder)
+    assert left.champion in (1, 2)
+    if left.champion == 1:
+        assert [row[2] for row in left.aliases if row[1] == "champion"] == [1]
+    data = driver.ratchet("run", "--project", folder, "--json").data
+    assert data["outcome"] == "promoted", data["reason"]
+    _one_of_everything(folder, versions=2)
+
+
+def test_a_real_process_killed_from_outside(project: Path) -> None:
+    """No driver, no patched code: ``kill -9`` as soon as the run has done some steps."""
+    command = [sys.executable, "-m", "ratchet", "run", "--json", "--project", str(project)]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while len(_finished(project)) < 2 and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert kept(project).champion is None
+    result = ratchet("run", "--project", project, "--json")
+    assert result.data["outcome"] == "promoted"
+    assert [step for step in result.data["steps"] if step["cached"]]
+    _one_of_everything(project)

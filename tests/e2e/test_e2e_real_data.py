@@ -1,0 +1,229 @@
+"""Real, well-known tables through the command line, with no edit beyond ``init``."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from project_state import kept
+from ratchet_cli import SHARED_DATA, Result, environment, ratchet
+
+pytestmark = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the data sets are not here")
+
+TELCO = SHARED_DATA / "telco_churn" / "raw.csv"
+
+
+def _init(folder: Path, data: Path, target: str, *options: str) -> Result:
+    result = ratchet("init", folder, "--data", data, "--target", target, *options, "--json")
+    assert result.code == 0, result.out
+    return result
+
+
+def _run(folder: Path, *options: object) -> Result:
+    return ratchet("run", "--project", folder, *options, "--json")
+
+
+def _promoted(result: Result, roc_auc: float) -> None:
+    assert result.code == 0, result.out
+    data = result.data
+    assert data["outcome"] == "promoted", data["reason"]
+    assert data["metrics"]["roc_auc"] >= roc_auc, data["metrics"]
+    assert all(gate["passed"] for gate in data["gates"])
+    for candidate in data["candidates"]:
+        assert candidate["error"] is None, candidate
+
+
+# -- Telco: the whole story ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def telco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on a copy of the file, which later tests add to."""
+    folder = tmp_path_factory.mktemp("telco") / "churn"
+    folder.mkdir()
+    (folder / "customers.csv").write_bytes(TELCO.read_bytes())
+    _init(folder, folder / "customers.csv", "Churn")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(telco: Path) -> Result:
+    """The first run."""
+    return _run(telco)
+
+
+def test_telco_is_promoted(telco: Path, first: Result) -> None:
+    _promoted(first, 0.835)
+    data = first.data
+    assert data["snapshot"]["rows"] == 7043
+    assert {candidate["algorithm"] for candidate in data["candidates"]} >= {
+        "lightgbm",
+        "logistic_regression",
+    }
+    assert [step["status"] for step in data["steps"]] == ["done"] * 9
+    assert set(data["metrics"]) >= {
+        *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss")
+    }
+    state = kept(telco)
+    assert state.champion == 1
+    assert state.mlflow == (("churn", 1, "READY"),)
+    assert [alias[1:] for alias in state.aliases if alias[1] == "champion"] == [("champion", 1)]
+    model = data["model"]
+    assert model["version"] in (1, "1")
+    assert Path(telco / model["bundle"]).is_dir()
+
+
+def test_telco_again_is_skipped_with_the_reason(telco: Path, first: Result) -> None:
+    result = _run(telco)
+    assert result.code == 0
+    data = result.data
+    assert data["outcome"] == "skipped"
+    assert first.data["run_id"] in data["reason"]
+    assert "nothing changed" in data["reason"]
+    # Written anew with the same content: still nothing changed.
+    (telco / "customers.csv").write_bytes(TELCO.read_bytes())
+    assert _run(telco).data["outcome"] == "skipped"
+    assert kept(telco).champion == 1
+
+
+SCORE = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+frame = pd.read_csv(sys.argv[2])
+found = model.predict(frame)
+print(found.to_json(orient="records") if hasattr(found, "to_json") else json.dumps(found.tolist()))
+"""
+
+
+def test_telco_scores_are_the_same_through_mlflow(
+    telco: Path, first: Result, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    new = tmp_path / "new.csv"
+    lines = TELCO.read_text().splitlines()
+    new.write_text("\n".join(lines[:1] + lines[480:560]) + "\n")
+    assert " ," in new.read_text()  # a blank among the numbers
+    result = ratchet("predict", "--project", telco, "--data", new, "--out", out, "--json")
+    assert result.code == 0, result.out
+    ours = pl.read_csv(out)
+    assert ours.height == 80
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE, f"models:/{first.data['model']['name']}@champion", str(new)],
+        env=environment(
+            MLFLOW_TRACKING_URI=f"sqlite:///{telco}/.ratchet/mlflow.db",
+            MLFLOW_REGISTRY_URI=f"sqlite:///{telco}/.ratchet/mlflow.db",
+        ),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    theirs = pl.DataFrame(json.loads(done.stdout.strip().splitlines()[-1]))
+    numbers = [name for name, kind in ours.schema.items() if kind.is_float()]
+    assert numbers
+    for name in numbers:
+        assert name in theirs.columns
+        assert (ours[name] - theirs[name]).abs().max() < 1e-6
+        assert ours[name].n_unique() > 60
+
+
+def test_telco_with_100_more_rows_trains_again(telco: Path, first: Result) -> None:
+    header, *rows = TELCO.read_text().splitlines()
+    more = [f"{i:04d}-ADDED{row[10:]}" for i, row in enumerate(rows[:100])]
+    (telco / "customers.csv").write_text("\n".join([header, *rows, *more]) + "\n")
+    data = _run(telco).data
+    assert data["outcome"] in ("promoted", "rejected", "candidate")
+    assert data["snapshot"]["rows"] == 7143
+    assert data["snapshot"]["version"] > first.data["snapshot"]["version"]
+    assert data["champion"]["version"] == 1
+    statuses = {step["name"]: step["status"] for step in data["steps"]}
+    assert statuses["train"] == "done"
+    assert statuses["gate"] in ("done", "stopped")
+    named = {gate["name"] for gate in data["gates"]}
+    assert any("champion" in name for name in named), named
+    # The old version on another day: the same model to the byte.
+    again = _run(telco, "--data-version", first.data["snapshot"]["version"], "--force").data
+    assert again["metrics"] == first.data["metrics"]
+    assert again["model"]["digest"] == first.data["model"]["digest"]
+    assert again["snapshot"]["digest"] == first.data["snapshot"]["digest"]
+    assert [c["test"] for c in again["candidates"]] == [c["test"] for c in first.data["candidates"]]
+
+
+# -- the others ----------------------------------------------------------------------------
+
+ONE = """\
+training:
+  algorithms: {lightgbm: {}}
+"""
+
+
+def _only_lightgbm(folder: Path) -> None:
+    """Train one candidate: what these tests are about is the table."""
+    (folder / "ratchet.test.yaml").write_text(ONE, encoding="utf-8")
+
+
+def test_german_credit_has_no_header(tmp_path: Path) -> None:
+    folder = tmp_path / "german"
+    data = SHARED_DATA / "german_credit" / "raw.csv"
+    # No names in the file: the columns are counted, and the target is the last.
+    _init(folder, data, "column_21")
+    result = _run(folder)
+    _promoted(result, 0.70)
+    assert result.data["snapshot"]["rows"] == 1000
+    # Code 2 is the bad risk, and the rarer one.
+    text = (folder / "ratchet.yaml").read_text()
+    assert "header: false" in text
+    assert "positive: 2" in text
+    scored = ratchet("predict", "--project", folder, "--data", data, "--json")
+    assert scored.code == 0, scored.out
+
+
+@pytest.mark.slow
+def test_bank_marketing_is_separated_by_semicolons_and_packed(tmp_path: Path) -> None:
+    folder = tmp_path / "bank"
+    _init(folder, SHARED_DATA / "bank_marketing" / "raw.csv.gz", "y")
+    text = (folder / "ratchet.yaml").read_text()
+    assert 'separator: ";"' in text or "separator: ;" in text or "separator: ';'" in text
+    result = _run(folder, "--set", "training.tuning.folds=2")
+    _promoted(result, 0.92)
+    assert result.data["snapshot"]["rows"] == 45_211
+
+
+@pytest.mark.slow
+def test_adult_as_parquet_and_as_raw_text(tmp_path: Path) -> None:
+    folder = tmp_path / "adult"
+    _init(folder, SHARED_DATA / "adult_income" / "data.parquet", "income")
+    _promoted(_run(folder, "--set", "training.tuning.folds=2"), 0.915)
+    raw = tmp_path / "raw"
+    data = tmp_path / "adult.csv"
+    packed = SHARED_DATA / "adult_income" / "raw_train.csv.gz"
+    data.write_bytes(gzip.decompress(packed.read_bytes()))
+    # Fields are parted by ", " and missing is "?".
+    _init(raw, data, "column_15")
+    result = _run(raw, "--set", "training.tuning.folds=2")
+    _promoted(result, 0.91)
+    settings = ratchet("config", "show", "--project", raw, "--json").data["settings"]
+    assert settings["data"]["positive"] == ">50K"
+    assert settings["data"]["columns"]["column_1"] == "integer"
+
+
+@pytest.mark.slow
+def test_elec2_is_split_in_time(tmp_path: Path) -> None:
+    folder = tmp_path / "elec2"
+    _init(folder, SHARED_DATA / "elec2" / "data.parquet", "class")
+    settings = ratchet("config", "show", "--project", folder, "--json").data["settings"]
+    assert settings["data"]["time"] == "timestamp"
+    # Default LightGBM on the last 20 % in time order reaches .850 (measured before).
+    result = _run(folder, "--set", "training.tuning.folds=2")
+    _promoted(result, 0.80)
+    split = json.dumps([step["detail"] for step in result.data["steps"] if step["name"] == "split"])
+    assert "time" in split

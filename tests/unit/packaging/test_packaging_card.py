@@ -1,0 +1,135 @@
+"""The model card."""
+
+from dataclasses import replace
+
+import pytest
+
+from ratchet.packaging.card import (
+    CardClass,
+    CardData,
+    CardFacts,
+    CardFeature,
+    CardGate,
+    CardMetric,
+    CardSlice,
+    render_card,
+)
+
+LEAST = CardFacts(
+    name="churn",
+    task="binary",
+    classes=("No", "Yes"),
+    algorithm="lightgbm",
+    params={},
+    data=CardData("data version 3", "abc", 7043, "Churn", {"train": 5634, "test": 1409}),
+    threshold=0.42,
+)
+FULL = replace(
+    LEAST,
+    params={"num_leaves": 31, "learning_rate": 0.05},
+    form="onnx",
+    description="Finds customers | who leave.\nUsed by the call centre.",
+    features=(CardFeature("tenure", "number", "months"),),
+    metrics=(CardMetric("roc_auc", 0.84123, 0.82, 0.86), CardMetric("pr_auc", None)),
+    cross_validation={"roc_auc": (0.845, 0.012)},
+    folds=5,
+    per_class=(CardClass("No", 0.85, 0.9, 0.87, 1035), CardClass("Yes", 0.65, 0.52, 0.58, 74)),
+    slices=(
+        CardSlice("Contract = Two year", 340, CardMetric("roc_auc", 0.71, 0.6, 0.8)),
+        CardSlice("Contract = One year", 300, CardMetric("roc_auc", 0.75, 0.6, 0.8)),
+    ),
+    gates=(CardGate("roc_auc", True, "0.8412", "at least 0.75", "from ratchet.yaml:12"),),
+    limits=("Not for new regions.",),
+    environment={"numpy": "2.4.6", "unknown": ""},
+    data=replace(
+        LEAST.data,
+        span=("2025-01-01", "2025-06-30"),
+        shares={"No": 0.7346, "Yes": 0.2654},
+        columns=19,
+    ),
+)
+
+
+def headings(card):
+    return [line for line in card.splitlines() if line.startswith("#")]
+
+
+def test_a_card_of_few_facts_has_no_empty_headings():
+    card = render_card(LEAST)
+    assert headings(card) == ["# churn", "## Data", "## Algorithm", "## Limits"]
+    lines = card.splitlines()
+    for place, line in enumerate(lines):
+        if line.startswith("#"):
+            assert lines[place + 2].strip()
+            assert not lines[place + 2].startswith("#")
+
+
+def test_a_full_card_tells_every_fact():
+    card = render_card(FULL)
+    assert headings(card) == [
+        "# churn",
+        "## Intended use",
+        "## Data",
+        "## Features",
+        "## Algorithm",
+        "## Performance",
+        "## Per class",
+        "## Slices",
+        "## Gates",
+        "## Limits",
+        "## Environment",
+    ]
+    for fact in (
+        "from a score of 0.42 on",
+        "0.8412 (0.82 to 0.86)",
+        "| pr_auc | undefined |",
+        "0.845 ± 0.012",
+        "in 5 folds",
+        "1,409 test rows",
+        "2025-01-01 to 2025-06-30",
+        "Yes 26.54%",
+        "| Yes | 0.65 | 0.52 | 0.58 | 74 |",
+        "| roc_auc | passed | 0.8412 | at least 0.75 | from ratchet.yaml:12 |",
+        "`2.4.6`",
+        "shipped as onnx",
+    ):
+        assert fact in card, fact
+    assert "unknown" not in card
+
+
+def test_limits_follow_from_the_facts():
+    limits = render_card(FULL).partition("## Limits")[2]
+    assert "fewer than 100 test rows of: Yes (74)" in limits
+    assert "misses 48% of the rows of class Yes" in limits
+    assert "Lowest roc_auc where Contract = Two year" in limits
+    assert "- Not for new regions." in limits
+    assert "fewer than" not in render_card(LEAST)
+
+
+def test_text_cannot_break_the_page():
+    card = render_card(FULL)
+    assert "Finds customers \\| who leave. Used by the call centre." in card
+
+
+def test_parameters_are_sorted_and_the_card_is_the_same_every_time():
+    turned = replace(FULL, params=dict(reversed(FULL.params.items())))
+    assert render_card(turned) == render_card(FULL)
+    card = render_card(FULL)
+    assert card.index("learning_rate") < card.index("num_leaves")
+    assert card.endswith("\n")
+    assert not card.endswith("\n\n")
+
+
+def test_many_features_are_cut_and_counted():
+    many = tuple(CardFeature(f"f{i}", "number", "x") for i in range(250))
+    card = render_card(replace(LEAST, features=many))
+    assert "`f199`" in card
+    assert "`f200`" not in card
+    assert "And 50 more" in card
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), (1, 2, 3)])
+def test_several_classes(classes):
+    card = render_card(replace(LEAST, task="multiclass", classes=classes, threshold=None))
+    assert f"Predicts which of 3 classes `Churn` is: `{classes[0]}`" in card
+    assert "from a score" not in card

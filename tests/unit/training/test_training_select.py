@@ -1,0 +1,65 @@
+import pytest
+
+from ratchet.data.task import Task
+from ratchet.errors import DataError
+from ratchet.training.results import CandidateResult
+from ratchet.training.select import choose_best, selection_metric
+from ratchet.training.settings import TrainingSettings
+
+
+def result(name, algorithm=None, status="ok", seconds=1.0, **cv):
+    return CandidateResult(
+        name=name,
+        algorithm=algorithm or name,
+        params={},
+        status=status,
+        cv={metric: (mean, 0.01) for metric, mean in cv.items()},
+        folds=({}, {}),
+        seconds=seconds,
+    )
+
+
+def test_the_best_mean_wins_whatever_the_order():
+    trained = [
+        result("svm", roc_auc=0.8),
+        result("lightgbm", roc_auc=0.9),
+        result("x", roc_auc=0.7),
+    ]
+    for order in (trained, trained[::-1]):
+        choice = choose_best(order, "roc_auc")
+        assert choice.best.name == "lightgbm"
+        assert choice.ranking == ("lightgbm", "svm", "x")
+        assert "0.9000 ± 0.0100" in choice.reason
+
+
+def test_log_loss_is_best_when_lowest():
+    trained = [result("svm", log_loss=0.4), result("lightgbm", log_loss=0.3)]
+    assert choose_best(trained, "log_loss").best.name == "lightgbm"
+
+
+def test_a_tie_goes_to_the_simpler_not_to_the_quicker_this_time():
+    trained = [
+        result("random_forest", roc_auc=0.8, seconds=0.1),
+        result("mine", "sklearn.ensemble.ExtraTreesClassifier", roc_auc=0.8, seconds=0.1),
+        result("logistic_regression", roc_auc=0.8 - 1e-9, seconds=9.0),
+    ]
+    choice = choose_best(trained, "roc_auc")
+    assert choice.ranking == ("logistic_regression", "random_forest", "mine")
+
+
+def test_a_failed_candidate_is_no_choice():
+    trained = [result("svm", status="failed", roc_auc=0.9), result("lightgbm", roc_auc=0.6)]
+    assert choose_best(trained, "roc_auc").best.name == "lightgbm"
+
+
+def test_a_metric_that_no_fold_has_is_refused():
+    with pytest.raises(DataError, match="No fold can be scored by roc_auc"):
+        choose_best([result("svm", log_loss=0.3), result("lightgbm", log_loss=0.2)], "roc_auc")
+
+
+def test_the_metric_fits_the_task():
+    binary, many = Task("binary", (0, 1)), Task("multiclass", (0, 1, 2))
+    auto = TrainingSettings()
+    assert selection_metric(auto, binary) == "roc_auc"
+    assert selection_metric(auto, many) == "log_loss"
+    assert selection_metric(TrainingSettings(metric="f1"), many) == "f1"
