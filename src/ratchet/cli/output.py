@@ -29,22 +29,24 @@ if TYPE_CHECKING:
 BUG = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Options:
-    """The options every command takes."""
+    """The options every command takes, and the project they open."""
 
     project: Path | None = None
     environment: str | None = None
     assignments: tuple[str, ...] = ()
     json: bool = False
+    opened: Project | None = None
 
     def load(self) -> Project:
         """Open the project the options name."""
         from ratchet.project import load_project
 
-        return load_project(
+        self.opened = load_project(
             self.project, environment=self.environment, assignments=self.assignments
         )
+        return self.opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
             assignments=tuple(arguments.pop("assignments") or ()),
             json=arguments.pop("as_json"),
         )
-        raise typer.Exit(deliver(lambda: function(options, **arguments), as_json=options.json))
+        raise typer.Exit(deliver(lambda: function(options, **arguments), options))
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     common = [
@@ -122,11 +124,14 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
     return call
 
 
-def deliver(answer: Callable[[], Answer], *, as_json: bool) -> int:
+def deliver(answer: Callable[[], Answer], options: Options) -> int:
     """Get the answer and put it out; the exit code."""
+    as_json = options.json
     try:
         given = answer()
     except RatchetError as error:
+        if options.opened is not None:
+            error.where = options.opened.origins.locate(error.where)
         return fail(error, as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ratchet.config.fields import FieldNode, known_keys, resolve_key
+from ratchet.config.secrets import masked
 from ratchet.config.suggest import hint
 from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
 from ratchet.errors import ConfigError
@@ -43,6 +44,13 @@ class Origins:
             ):
                 return str(place)
         return "default"
+
+    def locate(self, where: str) -> str:
+        """``data.target`` as the file and line that set it; any other place as it is."""
+        path = tuple(where.split("."))
+        if (path[:1]) not in self.places or not all(part.isidentifier() for part in path):
+            return where
+        return f"{self.nearest(path)} ({where})"
 
     def nearest(self, path: KeyPath) -> str:
         """The place of a setting or of the closest thing around it, for an error."""
@@ -163,7 +171,8 @@ def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -
         return ConfigError(
             cause.what, why=cause.why, fix=cause.fix, where=cause.where or where, code=cause.name
         )
-    shown = "" if isinstance(first["input"], dict | list) else f", got {first['input']!r}"
+    got = first["input"]
+    shown = "" if isinstance(got, dict | list) else f", got {masked(got)!r}"
     label = f"The setting `{dotted}` is not right{more}" if dotted else f"The settings{more}"
     return ConfigError(label, why=message[:1].lower() + message[1:] + shown, where=where)
 

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 from ratchet.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_PARAMETER = re.compile(r"((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"((?:password|passwd|pwd|token|secret|key)=)([^&\s]+)", re.IGNORECASE
+)
 
 
 def resolve(text: str, environment: Mapping[str, str], *, where: str) -> str:
@@ -34,7 +36,7 @@ def resolve(text: str, environment: Mapping[str, str], *, where: str) -> str:
 
 
 def mask(text: str) -> str:
-    """``text`` without the password a URL in it may carry."""
+    """``text`` without the password a URL in it may carry; ``${NAME}`` tells nothing and stays."""
     if "://" not in text:
         return text
     try:
@@ -44,11 +46,18 @@ def mask(text: str) -> str:
     host = parts.netloc
     if "@" in host:
         login, _, address = host.rpartition("@")
-        user = login.split(":", 1)[0]
+        user, colon, password = login.partition(":")
         # A bare `token@host` is a secret too; `user:***@host` keeps what helps.
-        host = f"{user}:***@{address}" if ":" in login else f"***@{address}"
-    query = _SECRET_PARAMETER.sub(r"\1***", parts.query)
+        secret = password if colon else user
+        hidden = secret if _REFERENCE.fullmatch(secret) else "***"
+        host = f"{user}:{hidden}@{address}" if colon else f"{hidden}@{address}"
+    query = _SECRET_PARAMETER.sub(_hide_parameter, parts.query)
     return urlunsplit((parts.scheme, host, parts.path, query, parts.fragment))
+
+
+def _hide_parameter(match: re.Match[str]) -> str:
+    name, value = match.group(1), match.group(2)
+    return name + (value if _REFERENCE.fullmatch(value) else "***")
 
 
 def masked(value: Any) -> Any:

@@ -80,7 +80,7 @@ def _figures(found: Comparison, opponent: Opponent) -> str:
     title = find_metric(found.metric).title
     return (
         f"{title} {found.new:.4f} against {found.old:.4f} of version {opponent.version} on "
-        f"{found.n:,} rows: better by {_signed(found.difference)} "
+        f"{found.n:,} rows: a difference of {_signed(found.difference)} "
         f"({found.confidence * 100:g}% interval {_signed(found.low)} to {_signed(found.high)})"
     )
 

@@ -55,12 +55,27 @@ def check_table(
     return CheckReport((*builtin, *run_suite(frame, suite, id_column=data.id)))
 
 
+def check_settings(project: Project) -> None:
+    """Find what no single section can see, before anything is read or written.
+
+    Raises:
+        ConfigError: an unknown algorithm or parameter, or a malformed suite, with its place.
+        MissingExtraError: an algorithm's library is not installed.
+    """
+    from ratchet.checks.expectations import parse_suite
+    from ratchet.training.algorithms.catalogue import resolve_candidates
+
+    resolve_candidates(project.settings.training.algorithms)
+    parse_suite(project.settings.checks.expectations, where=_place(project))
+
+
 def check_source(project: Project, data: Path | None = None) -> Checked:
-    """Judge the source as it is now, storing nothing."""
+    """Judge the settings and the source as they are now, storing nothing."""
     import polars as pl
 
     from ratchet.data.sources.open_source import open_source
 
+    check_settings(project)
     settings = project.settings.data
     source = open_source(
         project.source_settings(data),

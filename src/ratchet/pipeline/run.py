@@ -16,6 +16,7 @@ from ratchet import clock, ids
 from ratchet.errors import RatchetError, UnreachableError, UsageError
 from ratchet.pipeline import store
 from ratchet.pipeline.cache import inputs_key, result_settings, step_key
+from ratchet.pipeline.checking import check_settings, stale
 from ratchet.pipeline.graph import STEPS
 from ratchet.pipeline.outcome import Outcome, Run, StepRecord
 from ratchet.pipeline.request import Request
@@ -41,6 +42,7 @@ def run(
     Faults of a step end the run as ``failed`` and are in its ``fault``.
 
     Raises:
+        ConfigError, MissingExtraError: the settings cannot be worked with.
         ConflictError: another process holds the project.
         UsageError: the request names a run, a step or a version that is not there.
         StorageError, UnreachableError: the ledger itself fails; the run stays open.
@@ -49,6 +51,7 @@ def run(
     if request.until is not None and request.until not in [step.name for step in STEPS]:
         names = ", ".join(step.name for step in STEPS)
         raise UsageError(f"There is no step `{request.until}`", fix=f"the steps are {names}")
+    check_settings(project)
     with project.open_ledger() as ledger:
         with ledger.lease("ratchet run"):
             ended = _Session(project, ledger, request, reporter or Silent()).work()
@@ -171,8 +174,6 @@ class _Session:
         return None, f"stopped after {self.request.until}, as asked; `ratchet run` goes on"
 
     def _stale(self, facts: Mapping[str, Any]) -> str | None:
-        from ratchet.pipeline.checking import stale
-
         if self.request.data_version is not None:
             return None
         return stale(self.project, facts, clock.now())

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user said; None is to be guessed."""
+    """What the user said; None is to be guessed.
+
+    ``expectations`` are added to the guessed suite, in front of it.
+    """
 
     data: str
     target: str
@@ -31,6 +34,8 @@ class Wishes:
     positive: str | None = None
     id: str | None = None
     time: str | None = None
+    algorithms: tuple[str, ...] | None = None
+    expectations: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +204,8 @@ def _draft(
         target=wishes.target,
         roles={name: value for name, value in given.items() if value is not None},
         columns=table.kinds,
-        expectations=suggest_suite(profile, roles),
-        algorithms=starting_algorithms(),
+        expectations=[*wishes.expectations, *suggest_suite(profile, roles)],
+        algorithms=wishes.algorithms or starting_algorithms(),
         notes=notes,
     )
 

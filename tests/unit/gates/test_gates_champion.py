@@ -76,7 +76,7 @@ def test_superior_asks_for_proof_whatever_the_margin():
 def test_the_reason_says_both_values_the_interval_and_what_is_missing():
     result = judge(0.01)
     assert result.reason == (
-        "ROC-AUC 0.8100 against 0.8000 of version 3 on 2,000 rows: better by +0.0100 "
+        "ROC-AUC 0.8100 against 0.8000 of version 3 on 2,000 rows: a difference of +0.0100 "
         "(95% interval -0.0096 to +0.0296); not proven better: about 12,366 test rows would be "
         "needed"
     )
