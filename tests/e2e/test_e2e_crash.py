@@ -28,6 +28,8 @@ STEPS = (
     *("ingest", "validate", "split", "features", "train"),
     *("evaluate", "package", "gate", "register"),
 )
+# The source is looked at anew and the data age; registering again changes nothing.
+REPEATED = {"ingest", "validate", "register"}
 LEDGER = "ratchet.ledger.store:Ledger"
 REGISTRY = "mlflow.store.model_registry.sqlalchemy_store:SqlAlchemyStore"
 TRACKING = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
@@ -175,17 +177,19 @@ def _completes(driver: Driver, folder: Path, whole: dict[str, Any]) -> None:
         assert data["metrics"] == whole["metrics"]
         assert data["model"]["digest"] == whole["model"]["digest"]
         again = {step["name"] for step in data["steps"] if not step["cached"]}
-        assert done & again <= {"ingest", "register"}, "finished steps were done again"
+        assert done & again <= REPEATED, "finished steps were done again"
     _one_of_everything(folder)
 
 
 STEP_KILLS: list[Kill] = [
     {"step": step, "when": when}
-    for step, when in itertools.product(STEPS, ("enter", "middle", "leave"))
-] + [
-    {"step": step, "when": "write", "nth": nth}
-    for step, nth in (("validate", 1), ("split", 1), ("train", 2), ("package", 2), ("gate", 1))
-]
+    for when, steps in (
+        ("enter", STEPS),
+        ("middle", ("train", "evaluate", "package", "gate", "register")),
+        ("leave", ("ingest", "split", "train", "package", "register")),
+    )
+    for step in steps
+] + [{"step": step, "when": "write", "nth": 1} for step in ("validate", "features")]
 
 
 def _name(kill: Kill) -> str:
@@ -210,25 +214,13 @@ CALL_KILLS: list[Kill] = [
         (f"{LEDGER}.start_run", "after", 1),
         ("ratchet.data.lake:Lake.ingest", "after", 1),
         (f"{LEDGER}.describe_run", "after", 1),
-        ("ratchet.pipeline.store:keep", "after", 1),
         ("ratchet.pipeline.store:keep", "after", 5),
-        ("ratchet.pipeline.store:keep", "after", 7),
-        ("ratchet.pipeline.store:keep", "after", 8),
-        (f"{LEDGER}.record_step", "after", 8),
-        (f"{TRACKING}.create_run", "after", 1),
         (f"{TRACKING}.log_batch", "after", 1),
-        (f"{LEDGER}.record_gates", "before", 1),
         (f"{LEDGER}.record_gates", "after", 1),
-        (f"{LEDGER}.add_version", "before", 1),
         (f"{LEDGER}.add_version", "after", 1),
-        (f"{REGISTRY}.create_registered_model", "after", 1),
-        (f"{REGISTRY}.create_model_version", "before", 1),
         (f"{REGISTRY}.create_model_version", "after", 1),
-        (f"{LEDGER}.link_version", "before", 1),
         (f"{LEDGER}.link_version", "after", 1),
-        (f"{LEDGER}.deploy", "before", 1),
         (f"{LEDGER}.deploy", "after", 1),
-        (f"{REGISTRY}.set_registered_model_alias", "before", 1),
         (f"{REGISTRY}.set_registered_model_alias", "after", 1),
         ("ratchet.pipeline.store:keep", "after", 9),
         (f"{LEDGER}.finish_run", "before", 1),
@@ -287,17 +279,15 @@ def test_what_changed_while_it_was_dead_is_not_promoted_as_if_it_had_not(
 def serving(empty: Path, driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose champion is poor, with better data than that at hand."""
     folder = Path(shutil.copytree(empty, tmp_path_factory.mktemp("serving") / "small"))
-    header, *rows = customers(300).splitlines()
-    other = {"yes": "no", "no": "yes"}
-    # In half of the rows the label is the wrong one.
-    for i, row in enumerate(rows[:150]):
-        start, _, label = row.rpartition(",")
-        rows[i] = f"{start},{other[label]}"
-    (folder / "data.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    lax = ("--set", "gates.minimum.roc_auc=0.01")
-    first = driver.ratchet("run", "--project", folder, "--json", *lax)
+    header, *rows = [line.split(",") for line in customers(600).splitlines()]
+    # The numbers belong to other rows, so only the words can be learned from.
+    numbers = [row[1:3] for row in rows]
+    rows = [[row[0], *other, *row[3:]] for row, other in zip(rows, numbers[::-1], strict=True)]
+    text = "\n".join(",".join(row) for row in [header, *rows]) + "\n"
+    (folder / "data.csv").write_text(text, encoding="utf-8")
+    first = driver.ratchet("run", "--project", folder, "--json")
     assert first.data["outcome"] == "promoted", first.data["reason"]
-    (folder / "data.csv").write_text(customers(900, seed=8), encoding="utf-8")
+    (folder / "data.csv").write_text(customers(1200, seed=8), encoding="utf-8")
     return folder
 
 
@@ -306,9 +296,7 @@ def serving(empty: Path, driver: Driver, tmp_path_factory: pytest.TempPathFactor
     [
         {"step": "gate", "when": "leave"},
         {"call": f"{REGISTRY}.create_model_version", "when": "after", "nth": 1},
-        {"call": f"{LEDGER}.deploy", "when": "before", "nth": 1},
         {"call": f"{LEDGER}.deploy", "when": "after", "nth": 1},
-        {"call": f"{REGISTRY}.set_registered_model_alias", "when": "before", "nth": 1},
         {"call": f"{LEDGER}.finish_run", "when": "before", "nth": 1},
     ],
     ids=_name,
@@ -334,7 +322,7 @@ def test_a_real_process_killed_from_outside(project: Path) -> None:
     process = subprocess.Popen(
         command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while len(_finished(project)) < 2 and process.poll() is None:
+    while len(_finished(project)) < 4 and process.poll() is None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(timeout=60) == -signal.SIGKILL

@@ -15,7 +15,7 @@ from email.utils import formatdate
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ratchet.alerts.channels import DeliveryFailed
+from ratchet.alerts.delivery import DeliveryFailed
 
 Tls = Literal["required", "auto", "off"]
 

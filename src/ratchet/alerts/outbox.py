@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ratchet import clock
-from ratchet.alerts.channels import Channel, DeliveryFailed, open_channel, send_within
+from ratchet.alerts.channels import open_channel
+from ratchet.alerts.delivery import Channel, DeliveryFailed, send_within
 from ratchet.alerts.settings import AlertSettings, name_channels
 from ratchet.config.durations import parse_duration
 from ratchet.errors import RatchetError

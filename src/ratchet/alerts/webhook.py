@@ -10,7 +10,7 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from ratchet.alerts.channels import DeliveryFailed
+from ratchet.alerts.delivery import DeliveryFailed
 from ratchet.alerts.settings import host_of
 
 

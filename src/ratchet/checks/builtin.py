@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from ratchet.checks.duplicates import probe_duplicates, probe_ids
+from ratchet.checks.duplicates import IdCounts, check_ids, probe_duplicates
 from ratchet.checks.freshness import probe_time
 from ratchet.checks.leakage import check_id_like, check_leakage, check_mixed
 from ratchet.checks.report import CheckResult
@@ -52,28 +52,28 @@ def run_builtin(
         The results, failed and passed, in a fixed order.
     """
     table = Table.of(frame)
-    rows = frame.select(pl.len()).collect(engine="streaming").item()
+    ids = IdCounts.of(frame, table, data.id)
     looked_at = [*feature_names(table, Roles.of(data))]
     if data.target in table.types:
         looked_at.append(data.target)
-    sample = draw_sample(frame.select(map(named, looked_at)), rows, settings.leakage.rows)
-    subject = Subject(frame, table, data, settings, rows, sample)
+    sample = draw_sample(frame.select(map(named, looked_at)), ids.rows, settings.leakage.rows)
+    subject = Subject(frame, table, data, settings, ids.rows, sample)
     results: list[CheckResult] = []
     if expected is not None:
         results.extend(check_columns(subject, expected))
     results.extend(check_rows(subject))
     results.extend(check_target(subject))
+    results.extend(check_ids(subject, ids))
     probes = (
         probe_keys(subject),
-        probe_ids(subject),
         probe_time(subject, now, modified),
         probe_missing(subject),
         probe_infinite(subject),
-        probe_duplicates(subject),
+        probe_duplicates(subject, ids),
     )
     results.extend(_judge(frame, probes))
     results.extend(check_usable(subject))
-    if rows:
+    if ids.rows:
         results.extend(check_leakage(subject))
         results.extend(check_id_like(subject))
         results.extend(check_mixed(subject))

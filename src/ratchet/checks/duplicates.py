@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,41 @@ import polars as pl
 from ratchet.checks.report import CheckResult, counted, percent
 from ratchet.checks.settings import ChecksSettings
 from ratchet.checks.subject import Probe, Subject, feature_names, finding, severity_of
-from ratchet.checks.table import Table, repeated
+from ratchet.checks.table import Table, is_repeated
 from ratchet.data.roles import Roles
 
 _TRAIN, _TEST = 0, 2
 
 
-def probe_duplicates(subject: Subject) -> Probe:
-    """Few rows repeat an earlier row in every column."""
+@dataclass(frozen=True, slots=True)
+class IdCounts:
+    """How many rows there are, how many miss their id, and how many different ids there are."""
+
+    rows: int
+    missing: int
+    distinct: int
+
+    @property
+    def unique(self) -> bool:
+        """Whether every row has an id of its own. Equal hashes only make it cautious."""
+        return not self.missing and self.distinct == self.rows
+
+    @classmethod
+    def of(cls, frame: pl.LazyFrame, table: Table, id_column: str | None) -> IdCounts:
+        """The counts of ``frame``; without an id column every row misses it."""
+        if id_column is None or id_column not in table.types:
+            rows = frame.select(pl.len()).collect(engine="streaming").item()
+            return cls(rows, rows, 0)
+        found = frame.select(
+            pl.len().alias("rows"),
+            table.missing(id_column).alias("missing"),
+            table.key((id_column,)).n_unique().alias("distinct"),
+        )
+        return cls(*found.collect(engine="streaming").row(0))
+
+
+def probe_duplicates(subject: Subject, ids: IdCounts) -> Probe:
+    """Few rows repeat an earlier row in every column. Where ids are unique, none can."""
     check, table = subject.settings.duplicates, subject.table
     if check.severity == "off" or not table.names:
         return Probe({}, lambda _: ())
@@ -26,53 +54,62 @@ def probe_duplicates(subject: Subject) -> Probe:
 
     def judge(values: Mapping[str, Any]) -> Iterable[CheckResult]:
         rows = subject.rows
-        repeated = rows - values["distinct"]
+        repeated = rows - values["distinct"] if values else 0
         share = repeated / rows if rows else 0.0
         message = f"{counted(repeated, 'row')} repeat an earlier one ({percent(share)})"
         examples: tuple[str | int, ...] = ()
         if share > check.share:
-            examples = subject.examples(repeated(key))
+            examples = subject.examples(is_repeated(key))
             message += "; look whether the source was loaded twice"
         yield finding(
-            "duplicates", severity_of(check), share <= check.share, message, rows=rows,
-            observed=share, expected=f"at most {percent(check.share)} repeated rows",
-            failing=repeated, examples=examples,
-        )  # fmt: skip
+            "duplicates",
+            severity_of(check),
+            share <= check.share,
+            message,
+            rows=rows,
+            observed=share,
+            expected=f"at most {percent(check.share)} repeated rows",
+            failing=repeated,
+            examples=examples,
+        )
 
-    return Probe({"distinct": key.n_unique()}, judge)
+    return Probe({} if ids.unique else {"distinct": key.n_unique()}, judge)
 
 
-def probe_ids(subject: Subject) -> Probe:
+def check_ids(subject: Subject, ids: IdCounts) -> Iterable[CheckResult]:
     """No id stands in two rows; all rows of a repeated id count."""
     check, table, name = subject.settings.ids, subject.table, subject.data.id
     if check.severity == "off" or name is None or name not in table.types:
-        return Probe({}, lambda _: ())
-    value = table.value(name)
-    key = table.key((name,))
-
-    def judge(values: Mapping[str, Any]) -> Iterable[CheckResult]:
-        asked = subject.rows - values["missing"]
-        failing = 0
-        examples: tuple[str | int, ...] = ()
-        # The hashes only prove that there is no repetition; repeated values are counted exactly.
-        if values["distinct"] < asked + (1 if values["missing"] else 0):
-            suspects = value.is_not_null() & repeated(key)
-            counted_exactly = value.filter(suspects).is_duplicated().sum()
-            failing = subject.frame.select(counted_exactly).collect(engine="streaming").item()
-            if failing:
-                examples = tuple(dict.fromkeys(subject.examples(suspects, value.is_duplicated())))
-        message = f"every id in `{name}` is there once"
+        return
+    failing = 0
+    examples: tuple[str | int, ...] = ()
+    # The hashes only prove that there is no repetition; repeated values are counted exactly.
+    if ids.distinct < ids.rows - ids.missing + min(ids.missing, 1):
+        value = table.value(name)
+        suspects = value.is_not_null() & is_repeated(table.key((name,)))
+        exactly = value.filter(suspects).is_duplicated().sum()
+        failing = subject.frame.select(exactly).collect(engine="streaming").item()
         if failing:
-            message = (
-                f"{counted(failing, 'row')} share their id in `{name}` with another row; if rows "
-                "are events of an entity, keep its rows together with data.group"
-            )
-        yield finding(
-            "ids", severity_of(check), not failing, message, rows=asked, column=name,
-            observed=failing, expected="unique ids", failing=failing, examples=examples,
-        )  # fmt: skip
-
-    return Probe({"distinct": key.n_unique(), "missing": table.missing(name)}, judge)
+            found = subject.examples(suspects, value.is_duplicated())
+            examples = tuple(dict.fromkeys(found))
+    message = f"every id in `{name}` is there once"
+    if failing:
+        message = (
+            f"{counted(failing, 'row')} share their id in `{name}` with another row; if rows "
+            "are events of an entity, keep its rows together with data.group"
+        )
+    yield finding(
+        "ids",
+        severity_of(check),
+        not failing,
+        message,
+        rows=ids.rows - ids.missing,
+        column=name,
+        observed=failing,
+        expected="unique ids",
+        failing=failing,
+        examples=examples,
+    )
 
 
 def check_overlap(

@@ -112,8 +112,9 @@ def _numbers(sample: pl.DataFrame, name: str) -> Floats:
 
 def _categories(sample: pl.DataFrame, name: str) -> Codes:
     """A text column as codes from 0, missing being a category of its own: int32 (n_rows,)."""
-    column = sample.select(named(name).cast(pl.String)).to_series()
-    return (column.rank("dense").fill_null(0)).to_numpy().astype(np.int32)
+    # Hashes take the texts' place: to sort texts costs ten times as much.
+    hashes = sample.select(named(name).hash()).to_series().to_numpy()
+    return np.unique(hashes, return_inverse=True)[1].astype(np.int32)
 
 
 def check_id_like(subject: Subject) -> Iterable[CheckResult]:

@@ -29,7 +29,7 @@ from ratchet.checks.arguments import (
 )
 from ratchet.checks.report import number
 from ratchet.checks.rows import set_words
-from ratchet.checks.table import Table, members, repeated
+from ratchet.checks.table import Table, is_repeated, members
 from ratchet.checks.vocabulary import Plan, RowPlan, Unfit, expectation
 
 _PAIR = (column("column_A"), column("column_B"))
@@ -168,7 +168,7 @@ def compound_unique(table: Table, arguments: Arguments) -> Plan:
     """No two rows have the same values in these columns; all rows of a repeat fail."""
     names = arguments["column_list"]
     asked = asked_rows(table, names, arguments["ignore_row_if"])
-    repeats = repeated(table.key(names))
+    repeats = is_repeated(table.key(names))
     values = pl.struct([table.value(name).alias(f"v{i}") for i, name in enumerate(names)])
     # Rows that are asked repeat one another exactly as they do among all rows.
     suspects = repeats if asked is None else asked & repeats

@@ -32,7 +32,7 @@ from ratchet.checks.arguments import (
 from ratchet.checks.limits import limits_of
 from ratchet.checks.regex import matches, per_distinct
 from ratchet.checks.report import number, shorten
-from ratchet.checks.table import Table, members, repeated
+from ratchet.checks.table import Table, is_repeated, members
 from ratchet.checks.vocabulary import Plan, RowPlan, Unfit, expectation
 
 _FEW = 8
@@ -130,7 +130,7 @@ def values_unique(table: Table, arguments: Arguments) -> Plan:
     name = arguments["column"]
     value = table.value(name)
     # Values are compared only where their hashes are equal, which is much less work.
-    suspects = value.is_not_null() & repeated(table.key((name,)))
+    suspects = value.is_not_null() & is_repeated(table.key((name,)))
     failing = value.filter(suspects).is_duplicated().sum()
     steps = (suspects, value.is_duplicated())
     return RowPlan(

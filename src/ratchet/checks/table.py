@@ -87,7 +87,7 @@ def named(name: str) -> pl.Expr:
     return pl.col(name)
 
 
-def repeated(key: pl.Expr) -> pl.Expr:
+def is_repeated(key: pl.Expr) -> pl.Expr:
     """Whether each key is there more than once.
 
     Where keys are mostly different, as they should be, sorting them costs half of the hashing

@@ -9,7 +9,7 @@ import polars as pl
 from ratchet.checks.report import CheckResult, counted, percent, shorten
 from ratchet.checks.subject import Subject, finding, severity_of
 from ratchet.config.suggest import hint
-from ratchet.data.task import infer_task
+from ratchet.data.task import Task, infer_task
 from ratchet.errors import DataError
 
 _SHOWN = 8
@@ -72,8 +72,7 @@ def _check_classes(subject: Subject, target: pl.Series) -> CheckResult:
             "classes", severity, distinct > 1, message, rows=rows, column=name,
             observed=distinct, expected="numbers that differ",
         )  # fmt: skip
-    counts = target.value_counts(sort=True)
-    tally = list(counts.iter_rows())
+    tally = _tally(target, task)
     small = [(label, count) for label, count in tally if count < check.class_rows]
     shown = ", ".join(f"{shorten(str(label))}: {count:,}" for label, count in tally[:_SHOWN])
     message = f"the rows of each class: {shown}"
@@ -87,3 +86,11 @@ def _check_classes(subject: Subject, target: pl.Series) -> CheckResult:
         "classes", severity, not small, message, rows=rows, column=name,
         observed=tally[-1][1], expected=expected, failing=len(small),
     )  # fmt: skip
+
+
+def _tally(target: pl.Series, task: Task) -> list[tuple[object, int]]:
+    """The rows of each class, most frequent first."""
+    if len(task.classes) <= _SHOWN:
+        counts = [(label, int((target == label).sum())) for label in task.classes]
+        return sorted(counts, key=lambda pair: -pair[1])
+    return list(target.value_counts(sort=True).iter_rows())

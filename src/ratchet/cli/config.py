@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ratchet.config.fields import FieldNode
+    from ratchet.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +30,8 @@ def show(options: Options) -> Answer:
 
     Secrets stay written as ${NAME}; passwords inside addresses are masked.
     """
-    from ratchet.config.secrets import masked
-
     project = options.load()
-    values = masked(project.dump())
+    values = shown_settings(project)
     lines = list(_flatten(values, ()))
     origins = {".".join(map(str, path)): project.origins.of(*path) for path, _ in lines}
 
@@ -83,15 +82,26 @@ def explain(
     return Answer(data, lambda console: _print_key(console, node, value, origin, below))
 
 
-def _in_force(options: Options, path: tuple[str, ...]) -> tuple[Any, str | None]:
+def shown_settings(project: Project) -> dict[str, Any]:
+    """The settings without anything secret: no passwords, and no webhook's path."""
+    from ratchet.alerts.settings import host_of
     from ratchet.config.secrets import masked
+
+    values: dict[str, Any] = masked(project.dump())
+    for alert in values["alerts"]:
+        if "${" not in alert["url"]:
+            alert["url"] = f"{alert['url'].partition(':')[0]}://{host_of(alert['url'])}/***"
+    return values
+
+
+def _in_force(options: Options, path: tuple[str, ...]) -> tuple[Any, str | None]:
     from ratchet.errors import UsageError
 
     try:
         project = options.load()
     except UsageError:
         return None, None  # outside a project a key can still be explained
-    value: Any = masked(project.dump())
+    value: Any = shown_settings(project)
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
     return value, project.origins.of(*path)

@@ -72,6 +72,20 @@ def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
+def is_secret(model: type[BaseModel], path: Sequence[str | int]) -> bool:
+    """Whether a setting's value must not be shown: its field is declared with ``repr=False``."""
+    current: type[BaseModel] | None = model
+    field = None
+    for part in path:
+        if isinstance(part, int) or current is None:
+            continue
+        found = field_of(current, part)
+        if found is None:
+            continue  # a free key of a dictionary of sections
+        field, (current, _) = found, nested_model(found.annotation)
+    return field is not None and not field.repr
+
+
 def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> tuple[str, ...]:
     """The keys known inside the section at ``path``; empty where any key may stand."""
     current: type[BaseModel] | None = model

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ratchet.config.fields import FieldNode, known_keys, resolve_key
+from ratchet.config.fields import is_secret, known_keys, resolve_key
 from ratchet.config.secrets import masked
 from ratchet.config.suggest import hint
 from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
@@ -172,7 +172,8 @@ def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -
             cause.what, why=cause.why, fix=cause.fix, where=cause.where or where, code=cause.name
         )
     got = first["input"]
-    shown = "" if isinstance(got, dict | list) else f", got {masked(got)!r}"
+    hidden = isinstance(got, dict | list) or is_secret(model, path)
+    shown = "" if hidden else f", got {masked(got)!r}"
     label = f"The setting `{dotted}` is not right{more}" if dotted else f"The settings{more}"
     return ConfigError(label, why=message[:1].lower() + message[1:] + shown, where=where)
 
@@ -185,6 +186,3 @@ def _is_internal(part: Any) -> bool:
 
 
 _BRANCHES = frozenset({"str", "int", "float", "bool", "none", "literal", "tuple", "dict", "list"})
-
-
-__all__ = ["PREFIX", "FieldNode", "Loaded", "Origins", "load_settings"]

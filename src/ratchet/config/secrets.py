@@ -44,6 +44,8 @@ def mask(text: str) -> str:
     except ValueError:
         return text.split("://", 1)[0] + "://***"
     host = parts.netloc
+    if "@" not in host and not _SECRET_PARAMETER.search(parts.query):
+        return text
     if "@" in host:
         login, _, address = host.rpartition("@")
         user, colon, password = login.partition(":")

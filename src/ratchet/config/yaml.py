@@ -163,7 +163,8 @@ class _Reader:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             place = self.place(key_node)
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.value == "<<":
+            merges = key_node.tag == "tag:yaml.org,2002:merge"
+            if not isinstance(key_node, yaml.ScalarNode) or merges:
                 raise ConfigError("A key must be a plain word", where=str(place))
             key = key_node.value
             if key in values:

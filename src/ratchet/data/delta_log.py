@@ -22,7 +22,7 @@ _TYPES: dict[Kind, str] = {
     "string": "string",
     "boolean": "boolean",
     "date": "date",
-    "datetime": "timestamp_ntz",
+    "datetime": "timestamp",  # UTC: one without a zone is a feature that tables must opt into
 }
 
 

@@ -70,12 +70,17 @@ class Lake:
     def scan(self, snapshot: Snapshot, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """The rows of a version, in the order of ingestion; nothing is read yet."""
         place = self._place(snapshot.table)
+        moments = [c.name for c in snapshot.schema.columns if c.kind == "datetime"]
+        stored = snapshot.schema.polars()
+        stored.update(dict.fromkeys(moments, pl.Datetime("us", "UTC")))
         frame = pl.scan_parquet(
             self._files(snapshot),
             glob=False,
-            schema=snapshot.schema.polars(),
+            schema=stored,
             storage_options=storage_options(place),
         )
+        if moments:
+            frame = frame.with_columns(pl.col(moments).dt.replace_time_zone(None))
         return frame if columns is None else frame.select(columns)
 
     def ingest(self, table: str, source: Source) -> Ingest:

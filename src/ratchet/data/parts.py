@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import import_module
@@ -48,7 +49,7 @@ class Part:
 
 
 class PartWriter:
-    """Collects batches and writes them as files of bounded size.
+    """Collects batches and writes them as files of bounded size; datetimes as UTC.
 
     Names are ``part-<version>-<number>-<random>``: sorted by name they are in the order of
     ingestion, across versions too. Files that no commit names are never read; ``discard``
@@ -85,6 +86,7 @@ class PartWriter:
 
     def _flush(self) -> None:
         frame = pl.concat(self._waiting, rechunk=False)
+        frame = frame.with_columns(pl.selectors.datetime().dt.replace_time_zone("UTC"))
         name = f"part-{self._version:010d}-{len(self._parts):05d}-{token()}.parquet"
         size = _write(self._uri, name, frame)
         self._parts.append(Part(name, size, _statistics(frame)))
@@ -110,7 +112,8 @@ def _write_file(path: Path, frame: pl.DataFrame, uri: str) -> int:
             os.fsync(file.fileno())
         return path.stat().st_size
     except (OSError, pl.exceptions.PolarsError) as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written, nothing is to be removed
+            path.unlink()
         raise storage_fault(uri, error) from None
 
 
@@ -187,7 +190,7 @@ def _statistics(frame: pl.DataFrame) -> str:
 
 def _json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds")
+        return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):

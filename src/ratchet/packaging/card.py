@@ -83,7 +83,7 @@ class CardData:
         target: the column predicted.
         shares: class to its share of the training rows.
         span: first and last value of the time column, where there is one.
-        sources: number of raw columns read.
+        columns: number of raw columns read.
     """
 
     snapshot: str
@@ -146,17 +146,16 @@ def render_card(facts: CardFacts) -> str:
 
 
 def _opening(facts: CardFacts) -> list[str]:
-    classes = ", ".join(f"`{class_name(label)}`" for label in facts.classes)
+    classes = ", ".join(_code(class_name(label)) for label in facts.classes)
+    target = _code(facts.data.target)
     lines = [f"# {_text(facts.name)}", ""]
     if facts.task == "binary":
-        lines.append(
-            f"Predicts whether `{facts.data.target}` is `{class_name(facts.classes[1])}` "
-            f"(classes: {classes}). Decides for it from a score of {_number(facts.threshold)} on."
-        )
+        positive = _code(class_name(facts.classes[1]))
+        lines.append(f"Predicts whether {target} is {positive} (classes: {classes}).")
+        if facts.threshold is not None:
+            lines[-1] += f" Decides for it from a score of {facts.threshold:g} on."
     else:
-        lines.append(
-            f"Predicts which of {len(facts.classes)} classes `{facts.data.target}` is: {classes}."
-        )
+        lines.append(f"Predicts which of {len(facts.classes)} classes {target} is: {classes}.")
     return lines
 
 
@@ -167,7 +166,7 @@ def _data(data: CardData) -> list[str]:
         ("Rows", f"{data.rows:,}"),
         ("Parts", ", ".join(f"{name} {rows:,}" for name, rows in data.parts.items())),
         ("Split", _text(data.split)),
-        ("Target", f"`{data.target}`"),
+        ("Target", _code(data.target)),
         ("Raw columns read", "" if data.columns is None else str(data.columns)),
         ("Time span", "" if data.span is None else f"{data.span[0]} to {data.span[1]}"),
         (
@@ -179,7 +178,7 @@ def _data(data: CardData) -> list[str]:
 
 
 def _features(features: Sequence[CardFeature]) -> list[str]:
-    rows = [(f"`{f.name}`", _text(f.kind), _text(f.description)) for f in features[:_MOST_FEATURES]]
+    rows = [(_code(f.name), _text(f.kind), _text(f.description)) for f in features[:_MOST_FEATURES]]
     lines = _table(("feature", "kind", "how it is made"), rows)
     left = len(features) - _MOST_FEATURES
     return [*lines, "", f"And {left} more; recipe.json has them all."] if left > 0 else lines
@@ -188,7 +187,7 @@ def _features(features: Sequence[CardFeature]) -> list[str]:
 def _algorithm(facts: CardFacts) -> list[str]:
     shipped = f", shipped as {_text(facts.form)}" if facts.form else ""
     lines = [f"`{facts.algorithm}`{shipped}."]
-    rows = [(f"`{name}`", _text(str(value))) for name, value in sorted(facts.params.items())]
+    rows = [(_code(name), _text(str(value))) for name, value in sorted(facts.params.items())]
     return [*lines, "", *_table(("parameter", "value"), rows)] if rows else lines
 
 
@@ -269,8 +268,8 @@ def _limits(facts: CardFacts) -> list[str]:
             f"{_estimate(worst_slice.metric)} on {worst_slice.rows:,} rows."
         )
     limits.append(
-        "A category that training did not see, and a column that is not sent, count as the recipe "
-        "says: recipe.json."
+        "A category that training did not see, and a column that is not sent, are answered as "
+        "recipe.json says."
     )
     return [*limits, *facts.limits]
 
@@ -305,7 +304,12 @@ def _estimate(metric: CardMetric) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _code(value: str) -> str:
+    """A name as it is, in code type; names may hold anything."""
+    return f"`{_text(value).replace('`', chr(39))}`"
 
 
 def _text(value: str) -> str:

@@ -73,7 +73,10 @@ def check_source(project: Project, data: Path | None = None) -> Checked:
     """Judge the settings and the source as they are now, storing nothing."""
     import polars as pl
 
+    from ratchet.data.roles import Roles
+    from ratchet.data.schema import TableSchema
     from ratchet.data.sources.open_source import open_source
+    from ratchet.features.planning import check_features
 
     check_settings(project)
     settings = project.settings.data
@@ -84,6 +87,14 @@ def check_source(project: Project, data: Path | None = None) -> Checked:
         order_by=settings.id,
     )
     frame = pl.concat(list(source.batches()))
+    roles = Roles.of(settings)
+    roles.require(frame.columns)
+    check_features(
+        project.settings.features,
+        schema=TableSchema.from_polars(frame.schema),
+        roles=roles,
+        root=project.root,
+    )
     report = check_table(
         project,
         frame.lazy(),

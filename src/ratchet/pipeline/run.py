@@ -73,8 +73,8 @@ class _Session:
         self.workspace = Workspace(project.open_lake(), project.settings.data)
         self.outputs: dict[str, StepOutput] = {}
         self.records: list[StepRecord] = []
-        self.champion = self._champion()
         self.run_id = self._open_run()
+        self.champion = self._champion()
 
     def work(self) -> Run:
         """Do the steps and end the run."""
@@ -100,9 +100,14 @@ class _Session:
     # -- the run's record ------------------------------------------------------------------
 
     def _champion(self) -> dict[str, Any] | None:
-        version = self.ledger.champion()
-        if version is None:
+        """The version that served when the run began: not one that it promoted before it died."""
+        history = self.ledger.deployments("champion")
+        while history and history[-1].run_id == self.run_id:
+            history = history[:-1]
+        number = history[-1].version if history else None
+        if number is None:
             return None
+        version = self.ledger.version(number)
         return {
             "version": version.version,
             "run_id": version.run_id,

@@ -63,7 +63,8 @@ def keep(partial: Path, step: str, facts: Mapping[str, Any]) -> StepOutput:
                 _flush(path)
         partial.rename(final)
         _flush(final.parent)
-    return StepOutput(step, final, facts, digest)
+    # As read back, so that a step sees the same whether its inputs were made or reused.
+    return StepOutput(step, final, json.loads(text), digest)
 
 
 def recall(step: str, folder: Path, digest: str) -> StepOutput | None:

@@ -219,4 +219,4 @@ def _try_file(path: Path) -> None:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:500] if lines else type(error).__name__
+    return lines[0][:300] if lines else type(error).__name__

@@ -128,3 +128,25 @@ def test_malformed_assignments_are_refused(tmp_path, text):
 def test_a_missing_file_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(Outer, [(tmp_path / "none.yaml", "none.yaml")], {})
+
+
+class Hidden(Section):
+    url: str = Field(repr=False, description="secret")
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, value: str) -> str:
+        raise ValueError("no scheme")
+
+
+class HiddenList(Section):
+    alerts: tuple[Hidden, ...] = Field(default=(), description="list")
+
+
+def test_a_refused_secret_is_not_shown(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text("alerts:\n  - {url: hooks.example.org/T0/s3cret}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"alerts\.0\.url") as caught:
+        load_settings(HiddenList, [(path, "f.yaml")], {})
+    assert "s3cret" not in str(caught.value.to_json())
+    assert caught.value.where == "f.yaml:2"

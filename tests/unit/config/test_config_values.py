@@ -60,6 +60,13 @@ def test_masked_addresses_do_not_show_the_password(url):
     assert "hunter2" not in str(masked({"a": [url], "b": (url,)}))
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite:////a/b.db", "postgresql://me:${PW}@db/x", "http://host/path?a=1", "a: b"]
+)
+def test_what_holds_no_secret_is_left_alone(url):
+    assert mask(url) == url
+
+
 def test_plain_text_is_left_alone():
     assert masked({"a": ["x@y", 1, None], "b": "path/to:file@2"}) == {
         "a": ["x@y", 1, None],

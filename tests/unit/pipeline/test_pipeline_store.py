@@ -16,12 +16,14 @@ def test_outputs_become_visible_whole_and_are_found_again(tmp_path):
     partial = store.fresh_folder(tmp_path, "train")
     write(partial, model__txt="m", _time__json="1")
     assert not (tmp_path / "train").exists()
-    kept = store.keep(partial, "train", {"rows": 3})
+    kept = store.keep(partial, "train", {"rows": {"train": 2, "test": 1}, "cut": (1, 2)})
     assert not partial.exists()
     assert kept.file("model.txt").read_text() == "m"
     again = store.recall("train", tmp_path / "train", kept.digest)
     assert again == kept
-    assert again.facts == {"rows": 3}
+    # The order too: what is made of the facts must not differ between a fresh and a reused step.
+    assert list(again.facts["rows"]) == list(kept.facts["rows"])
+    assert kept.facts["cut"] == [1, 2]
 
 
 def test_the_digest_follows_contents_and_names_but_not_volatile_files(tmp_path):

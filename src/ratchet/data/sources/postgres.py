@@ -206,15 +206,16 @@ class _Session:
         return self._source.plan(types)
 
     def fetch(self, query: str) -> Iterator[pl.DataFrame]:
+        import pyarrow as pa
         from adbc_driver_postgresql import dbapi
 
+        # What goes wrong after the first rows comes as an error of Arrow, not of the driver.
+        faults = (dbapi.Error, pa.ArrowException, OSError)
         try:
             self._cursor.execute(query)
             for batch in self._cursor.fetch_record_batch():
                 yield pl.DataFrame(pl.from_arrow(batch))
-        except dbapi.Error as error:
-            raise self._source.fault(error) from None
-        except OSError as error:  # how Arrow reports that the server went away meanwhile
+        except faults as error:
             raise self._source.fault(error) from None
 
 

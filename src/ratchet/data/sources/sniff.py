@@ -22,7 +22,7 @@ from ratchet.data.sources.csv import CsvSource
 from ratchet.data.sources.csv_table import clean_text, read_texts, without_blank_rows
 from ratchet.data.sources.dialect import Dialect, detect_dialect, detect_encoding
 from ratchet.data.sources.files import find_files
-from ratchet.data.sources.missing import find_missing
+from ratchet.data.sources.missing import KNOWN, ONLY_AMONG_NUMBERS, find_missing
 from ratchet.data.sources.rawtext import RawText, load_text
 from ratchet.errors import DataError
 
@@ -160,9 +160,9 @@ def _detect_decimal(texts: list[pl.Series], separator: str) -> str:
         return "."
     commas = False
     for text in texts:
-        values = text.drop_nulls()
-        head = values.head(_PROBE)
-        if not head.str.contains(r"^[+-]?\d*[.,]?\d+([eE][+-]?\d+)?$").mean():
+        marks = (*KNOWN, *ONLY_AMONG_NUMBERS)
+        values = text.filter(~text.is_in(marks).fill_null(True))
+        if not values.head(_PROBE).str.contains(r"^[+-]?\d*[.,]?\d+([eE][+-]?\d+)?$").any():
             continue
         pattern = r"^[+-]?(\d+|\d*{}\d+)([eE][+-]?\d+)?$"
         shares = {mark: values.str.contains(pattern.format(f"[{mark}]")).mean() for mark in ".,"}

@@ -84,6 +84,7 @@ def _slices(context: StepContext) -> tuple[CardSlice, ...]:
 
 
 def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
+    from ratchet.data.split import PARTS
     from ratchet.packaging.card import CardData
 
     ingest, split = context.outputs["ingest"].facts, context.outputs["split"].facts
@@ -102,7 +103,7 @@ def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
         digest=ingest["digest"],
         rows=ingest["rows"],
         target=rows.roles.target,
-        parts={name: count for name, count in split["rows"].items() if count},
+        parts={name: split["rows"][name] for name in PARTS if split["rows"][name]},
         split=split["method"],
         shares=shares,
         span=span,
