@@ -187,7 +187,8 @@ class _Session:
         if self.request.force or self.request.data_version is not None:
             return None
         done = self.ledger.last_completed(key)
-        if done is None:
+        # Data that failed its checks is looked at, and told of, every time: it must not turn green.
+        if done is None or (done.outcome == "rejected" and not done.summary.get("gates")):
             return None
         return (
             f"nothing changed since run {done.run_id}, which ended {done.outcome}: the same data "

@@ -28,14 +28,9 @@ if TYPE_CHECKING:
 def execute(context: StepContext) -> Mapping[str, Any]:
     """Facts: the outcome, its reason, and the registered model if there is one."""
     _record_results(context)
-    packaged = context.outputs["package"].facts
-    champion = context.champion
-    if champion is not None and champion["bundle_digest"] == packaged["digest"]:
-        reason = (
-            f"nothing changed: this model is byte for byte the champion, version "
-            f"{champion['version']}"
-        )
-        return {"outcome": "skipped", "reason": reason, "model": None}
+    same = _same_as_champion(context)
+    if same is not None:
+        return same
     verdict = context.outputs["gate"].facts["verdict"]
     outcome = "promoted" if verdict["passed"] else "rejected"
     tracking = context.project.open_tracking()
@@ -46,6 +41,23 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     version = _register(context, tracking, tracked)
     reason = _promote(context, tracking, version)
     return {"outcome": outcome, "reason": reason, "model": _model(context, version)}
+
+
+def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
+    """The end of a run that made the very model that serves; None for every other run."""
+    champion = context.champion
+    if champion is None or champion["bundle_digest"] != context.outputs["package"].facts["digest"]:
+        return None
+    this = f"this model is byte for byte the champion, version {champion['version']}"
+    failed = [
+        f"{item['name']}: {item['reason']}"
+        for item in context.outputs["gate"].json(gate.REPORT)["results"]
+        if not item["passed"] and item["group"] != "champion"
+    ]
+    if failed:
+        reason = f"{this}, which does not pass its gates any more: {'; '.join(failed)}"
+        return {"outcome": "rejected", "reason": reason, "model": None}
+    return {"outcome": "skipped", "reason": f"nothing changed: {this}", "model": None}
 
 
 def _record_results(context: StepContext) -> None:
