@@ -197,12 +197,16 @@ def main() -> int:
     table = messy_table(options.rows)
     items = suite(table)
     parsed = parse_suite(items)
-    ours, results = cpu_seconds(lambda: run_suite(table.lazy(), parsed), options.repeats)
+    ours, results = cpu_seconds(
+        lambda: run_suite(table.lazy(), parsed, id_column="id"), options.repeats
+    )
     hand, _ = cpu_seconds(lambda: hand_written(table.lazy()), options.repeats)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"
         table.write_parquet(path)
-        scan, _ = cpu_seconds(lambda: run_suite(pl.scan_parquet(path), parsed), options.repeats)
+        scan, _ = cpu_seconds(
+            lambda: run_suite(pl.scan_parquet(path), parsed, id_column="id"), options.repeats
+        )
         job = {
             "parquet": str(path), "suite": items, "repeats": 3,
             "formats": ["BOOLEAN_ONLY", "SUMMARY", "COMPLETE"],

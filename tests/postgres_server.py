@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def postgres_binaries() -> Path | None:
 
 
 def start_postgres(folder: Path) -> PostgresServer:
-    """Start a server whose files lie in ``folder``; skips the test where there is none.
+    """Start a server, with a log in ``folder``; skips the test where there is none.
 
     It listens on a free loopback port, with password login. As root, another user runs it,
     because PostgreSQL refuses to run as root.
@@ -56,16 +57,18 @@ def start_postgres(folder: Path) -> PostgresServer:
         pytest.skip("no PostgreSQL on this machine")
     account = _account()
     home = folder / "postgres"
-    home.mkdir(parents=True)
     if account is not None:
-        _open_path_to(home)
-        shutil.chown(home, account)
+        # Another account cannot walk into pytest's folders: pytest closes them at every start.
+        home = Path(tempfile.mkdtemp(prefix="ratchet-postgres-"))
+        home.chmod(0o755)
+    home.mkdir(parents=True, exist_ok=True)
     secret = home / "password"
     secret.write_text(PASSWORD + "\n")
     if account is not None:
+        shutil.chown(home, account)
         shutil.chown(secret, account)
     data = home / "data"
-    run = _Runner(account, home)
+    run = _Runner(account, home, folder / "postgres-commands.log")
     run(
         str(binaries / "initdb"), "-D", str(data), "-U", "ratchet", "-A", "scram-sha-256",
         f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync",
@@ -82,6 +85,7 @@ def start_postgres(folder: Path) -> PostgresServer:
 
     def stop() -> None:
         run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(home)
 
     quoted = PASSWORD.replace("/", "%2F").replace(" ", "%20")
     url = f"postgresql://ratchet:{quoted}@127.0.0.1:{port}/postgres"
@@ -91,12 +95,13 @@ def start_postgres(folder: Path) -> PostgresServer:
 class _Runner:
     """Runs a program as ``account``, without the tests' environment."""
 
-    def __init__(self, account: str | None, home: Path) -> None:
+    def __init__(self, account: str | None, home: Path, log: Path) -> None:
         self.account = account
         self.home = home
+        self.log = log
 
     def __call__(self, *command: str) -> None:
-        with (self.home.parent / "postgres-commands.log").open("a") as log:
+        with self.log.open("a") as log:
             done = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -110,7 +115,7 @@ class _Runner:
                 check=False,
             )
         if done.returncode:
-            shown = (self.home.parent / "postgres-commands.log").read_text()[-2000:]
+            shown = self.log.read_text()[-2000:]
             raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{shown}")
 
 
@@ -124,14 +129,6 @@ def _account() -> str | None:
         except KeyError:
             continue
     pytest.skip("no account that PostgreSQL could run as")
-
-
-def _open_path_to(folder: Path) -> None:
-    """Let another account walk down to ``folder``; pytest's folders are closed to others."""
-    for parent in folder.parents:
-        mode = parent.stat().st_mode
-        if not mode & 0o001 and parent.owner() == pwd.getpwuid(os.geteuid()).pw_name:
-            parent.chmod(mode | 0o011)
 
 
 def _free_port() -> int:

@@ -60,7 +60,7 @@ def ask(database: Path, query: str) -> tuple[tuple[object, ...], ...]:
     """The rows of a query; none when the database or the table is not there."""
     if not database.is_file():
         return ()
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=20)
     try:
         return tuple(connection.execute(query).fetchall())
     except sqlite3.OperationalError as error:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from ratchet.errors import ConflictError, StorageError, UsageError
+from ratchet.errors import ConflictError, StorageError, UnreachableError, UsageError
+from ratchet.ledger.lease import Lease
 from ratchet.ledger.results import CandidateRecord, GateRecord, Measure
 from ratchet.ledger.runs import RunInputs
 from ratchet.ledger.steps import Step
@@ -53,12 +55,14 @@ class Notice:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     from postgres_server import start_postgres
 
-    server = start_postgres(tmp_path_factory.mktemp("postgres"))
-    yield server.url
-    server.stop()
+    # Not among pytest's own folders: each new pytest process closes them to other accounts.
+    with TemporaryDirectory(prefix="ratchet-postgres-") as folder:
+        server = start_postgres(Path(folder))
+        yield server.url
+        server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -647,6 +651,45 @@ def test_the_heartbeat_renews_and_notices_a_loss(open_it: Open, clock: Clock) ->
         with pytest.raises(ConflictError):
             lease.check()
     assert ledger.holder() is not None, "what is somebody else's is not given back"
+
+
+def test_the_heartbeat_beats_by_itself(url: str) -> None:
+    pause = threading.Event()
+    short = timedelta(seconds=0.4)
+    with (
+        open_ledger(url, project=f"beat-{next(_numbers)}") as ledger,
+        ledger.lease(ttl=short) as lease,
+    ):
+        for _ in range(500):
+            holder = ledger.holder()
+            assert holder is not None
+            if holder.heartbeat > lease.holder.since:
+                break
+            pause.wait(0.01)
+        else:
+            pytest.fail("no heartbeat in five seconds")
+        assert holder.expires == holder.heartbeat + short
+        lease.check()
+
+
+def test_a_lease_that_cannot_be_renewed_is_lost(
+    open_it: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_it()
+    tried = threading.Event()
+
+    def down(_: Lease) -> bool:
+        tried.set()
+        raise UnreachableError("the database does not answer")
+
+    monkeypatch.setattr(Lease, "renew", down)
+    with ledger.lease(ttl=timedelta(seconds=0.02)) as lease:
+        assert tried.wait(5)
+        lease._thread.join(5)
+        with pytest.raises(ConflictError, match="no longer holds"):
+            lease.check()
+        with pytest.raises(ConflictError, match="no longer holds"):
+            ledger.record("counted", {})
 
 
 TRY = """

@@ -71,7 +71,7 @@ def _told(result: Result) -> str:
         error = body["error"]
         assert error["code"] not in ("", "internal"), error
         assert error["what"], error
-        assert error["fix"], f"says what is wrong and not what to do: {error}"
+        assert error["why"] or error["fix"], f"says what, and neither why nor what to do: {error}"
         texts = [error["what"], error["why"], error["fix"], error["where"]]
     return " ".join(texts).lower()
 
@@ -167,7 +167,7 @@ DATA: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "target missing": (_column("churn", lambda i, v: "" if i % 9 == 0 else v), ("churn",)),
     "target all missing": (_column("churn", lambda i, v: ""), ("churn",)),
     "id missing": (_column("customer", lambda i, v: "" if i < 5 else v), ("customer",)),
-    "id repeated": (_column("customer", lambda i, v: "C1"), ("customer",)),
+    "id repeated": (_column("customer", lambda i, v: "C1"), ("customer|different ids",)),
     "constant features": (_constant, ("constant|usable|no feature|vary|same value",)),
     "type changed": (
         _column("tenure", lambda i, v: f"{v} months"),
@@ -225,7 +225,7 @@ def test_after_all_that_the_models_are_as_before(
 def test_bad_data_is_told_to_people_on_stderr_or_stdout(project: Path) -> None:
     (project / "data.csv").unlink()
     result = ratchet("run", "--project", project)
-    assert result.code in {3, 6}
+    assert result.code in {3, 4, 6}
     assert "data.csv" in result.out + result.err
     assert "fix" in (result.out + result.err).lower()
 
@@ -265,7 +265,11 @@ def test_300_columns_mostly_missing(tmp_path: Path) -> None:
 
 SETTINGS: dict[str, tuple[str | bytes, int, tuple[str, ...]]] = {
     "unknown key": (SMALL + "gate: {}\n", 4, ("gate", "gates", r"ratchet\.yaml:13")),
-    "wrong type": (SMALL.replace("folds: 3", "folds: three"), 4, ("folds", r"ratchet\.yaml:9")),
+    "wrong type": (
+        SMALL.replace("folds: 3", "folds: three"),
+        4,
+        (r"training\.tuning\.folds", r"ratchet\.yaml:9"),
+    ),
     "not UTF-8": (SMALL.replace("small", "gr\u00f6\u00dfe").encode("latin-1"), 4, ("utf-8", ":1")),
     "UTF-16": (SMALL.encode("utf-16"), 4, ("utf-8",)),
     "empty": ("", 4, ("project|data",)),
@@ -304,7 +308,7 @@ SETTINGS: dict[str, tuple[str | bytes, int, tuple[str, ...]]] = {
     "bad expression": (
         SMALL + "features: {expressions: {half: tenure /}}\n",
         4,
-        ("half", "tenure /"),
+        ("half",),
     ),
     "expression of no column": (
         SMALL + "features: {expressions: {half: tenur / 2}}\n",
@@ -348,7 +352,7 @@ def test_no_project_file(project: Path) -> None:
         (("run", "--forse"), ("--forse", "--force|--help")),
         (("run", "--step", "trian"), ("trian", "train")),
         (("run", "--data-version", "99"), ("99",)),
-        (("run", "--data-version", "one"), ("one",)),
+        (("run", "--data-version", "one"), ("--data-version",)),
         (("run", "--resume", "20200101-000000-dead"), ("20200101-000000-dead", "ratchet runs")),
         (("run", "--data", "nowhere.csv"), (r"nowhere\.csv",)),
         (("show", "20200101-000000-dead"), ("20200101-000000-dead", "ratchet runs")),
@@ -356,8 +360,14 @@ def test_no_project_file(project: Path) -> None:
         (("rollback",), ("version|earlier|before|back",)),
         (("who-served", "--at", "yesterday-ish"), ("yesterday-ish",)),
         (("predict",), ("data",)),
-        (("predict", "--data", "nowhere.csv"), (r"nowhere\.csv",)),
-        (("predict", "--data", "data.csv", "--model", "champignon"), ("champignon",)),
+        (("predict", "--data", "data.csv"), ("--out",)),
+        (("predict", "--data", "nowhere.csv", "--out", "o.csv"), (r"nowhere\.csv",)),
+        (
+            ("predict", "--data", "data.csv", "--out", "o.csv", "--model", "champignon"),
+            ("champignon",),
+        ),
+        (("predict", "--data", "data.csv", "--out", "o.xlsx"), ("xlsx",)),
+        (("predict", "--data", "data.csv", "--out", "no/such/folder/o.csv"), ("no/such/folder",)),
         (("validate-model", "--model-name", "nobody"), ("nobody",)),
         (("config", "explain", "gates.minimun"), ("minimun", "gates.minimum")),
     ],
@@ -374,7 +384,7 @@ def test_predict_says_which_columns_are_missing(project: Path, champion: Path) -
     (project / "new.csv").write_text(
         "\n".join(",".join(row[1:2] + row[3:]) for row in [header, *rows[:20]]), encoding="utf-8"
     )
-    result = ratchet("predict", "--data", "new.csv", "--json", cwd=project)
+    result = ratchet("predict", "--data", "new.csv", "--out", "o.csv", "--json", cwd=project)
     if result.code != 0:
         _refused(project, champion, result, {3}, ("charges",))
     else:
@@ -577,15 +587,19 @@ def test_the_disk_is_full(project: Path, champion: Path, tmp_path: Path) -> None
         assert "Traceback" not in out + err
         after = answers / str(free)
         if result.code == 6:
-            assert re.search("full|space", _told(result)), result.out
-            assert kept(after).champion == 1
+            assert re.search("full|space|room", _told(result)), result.out
+            # Only the last moment of a promotion may lie behind it: the ledger has it, MLflow's
+            # alias not yet, and the next run goes on from there.
+            assert kept(after).champion in (1, 2)
         else:
             assert result.data["outcome"] in ("promoted", "rejected")
         assert half_written(after) == []
     assert codes[0] == 6
     ended = Result(0, (answers / "end.out").read_text(), (answers / "end.err").read_text()).data
     assert ended["outcome"] in ("promoted", "rejected", "skipped")
-    assert len(kept(answers / "end").ledger) <= 2
+    state = kept(answers / "end")
+    assert len(state.ledger) == len(state.mlflow) <= 2
+    assert [alias[2] for alias in state.aliases if alias[1] == "champion"] == [state.champion]
 
 
 POSTGRES = """\

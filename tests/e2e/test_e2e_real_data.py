@@ -183,8 +183,10 @@ def test_german_credit_has_no_header(tmp_path: Path) -> None:
     text = (folder / "ratchet.yaml").read_text()
     assert "header: false" in text
     assert "positive: 2" in text
-    scored = ratchet("predict", "--project", folder, "--data", data, "--json")
+    out = tmp_path / "scores.parquet"
+    scored = ratchet("predict", "--project", folder, "--data", data, "--out", out, "--json")
     assert scored.code == 0, scored.out
+    assert pl.read_parquet(out).height == 1000
 
 
 @pytest.mark.slow

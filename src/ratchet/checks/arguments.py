@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from ratchet.checks.regex import compile_regex
+
 Reader = Callable[[Any], Any]
 Arguments = Mapping[str, Any]
 
@@ -157,7 +159,7 @@ def read_regex(value: Any) -> str:
     """A pattern in Python's regular expression syntax."""
     text = read_text(value)
     try:
-        re.compile(text)
+        compile_regex(text)
     except re.error as error:
         raise ValueError(f"must be a regular expression: {error}") from None
     return text

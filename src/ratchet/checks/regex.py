@@ -14,8 +14,22 @@ from collections.abc import Callable
 
 import polars as pl
 
+# What Polars' engine reads as operations on character sets, and Python as the signs themselves.
+_SET_OPERATIONS = ("&&", "--", "~~")
 # Written the same in both and meant differently: inline m and x, possessive quantifiers, \< \>.
 _OTHER_MEANING = re.compile(r"\(\?[a-zA-Z-]*[mxaL]|[+*?}]\+|\\[<>]")
+
+
+def compile_regex(pattern: str) -> re.Pattern[str]:
+    """The pattern in Python's engine.
+
+    Raises:
+        re.error: it is no regular expression.
+    """
+    with warnings.catch_warnings():
+        # Python warns of sets that a later version may read otherwise, and only the first time.
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(pattern)
 
 
 def matches(text: pl.Expr, pattern: str) -> pl.Expr:
@@ -23,30 +37,22 @@ def matches(text: pl.Expr, pattern: str) -> pl.Expr:
     rust = translated(pattern)
     if rust is not None:
         return text.str.contains(rust)
-    compiled = re.compile(pattern)
+    compiled = compile_regex(pattern)
     return per_distinct(text, lambda value: compiled.search(value) is not None)
 
 
 def translated(pattern: str) -> str | None:
     """The pattern as Polars' engine must be given it; None when that engine cannot mean it."""
-    with warnings.catch_warnings():
-        # Python warns of character sets that other engines read as set operations.
-        warnings.simplefilter("error", FutureWarning)
+    rust = None if _OTHER_MEANING.search(pattern) else _rewrite_ends(pattern)
+    if rust is not None:
         try:
-            re.compile(pattern)
-        except FutureWarning:
+            pl.select(pl.lit("").str.contains(rust))
+        except pl.exceptions.ComputeError:
             return None
-    if _OTHER_MEANING.search(pattern):
-        return None
-    rust = _rewrite_ends(pattern)
-    try:
-        pl.select(pl.lit("").str.contains(rust))
-    except pl.exceptions.ComputeError:
-        return None
     return rust
 
 
-def _rewrite_ends(pattern: str) -> str:
+def _rewrite_ends(pattern: str) -> str | None:
     parts: list[str] = []
     start: int | None = None  # where the character set that is open began
     signs = iter(range(len(pattern)))
@@ -59,6 +65,8 @@ def _rewrite_ends(pattern: str) -> str:
             continue
         if sign == "[" and start is None:
             start = index
+        elif start is not None and (sign == "[" or pattern[index : index + 2] in _SET_OPERATIONS):
+            return None
         elif sign == "]" and start is not None and pattern[start + 1 : index] not in ("", "^"):
             start = None
         # Python's $ also matches before a line break at the very end.

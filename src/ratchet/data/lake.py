@@ -83,6 +83,11 @@ class Lake:
             frame = frame.with_columns(pl.col(moments).dt.replace_time_zone(None))
         return frame if columns is None else frame.select(columns)
 
+    def is_current(self, table: str, source: Source) -> bool:
+        """Whether the source is as it was at the last ingest, told without reading a row."""
+        latest = self.latest(table)
+        return latest is not None and was_seen(self._place(table), latest, source.fingerprint())
+
     def ingest(self, table: str, source: Source) -> Ingest:
         """Bring a table up to its source; a new version only when the content changed.
 

@@ -66,13 +66,14 @@ def _plan_with(project: Project, ledger: Ledger) -> RunPlan:
     if left is not None:
         return _plan("resume", f"run {left.run_id} was left open; it goes on", ledger)
     data = project.settings.data
-    latest = project.open_lake().latest("data")
+    lake = project.open_lake()
+    latest = lake.latest("data")
     if latest is None:
         return _plan("train", "the table was never read", ledger)
     source = open_source(
         project.source_settings(), project.root, columns=data.columns or None, order_by=data.id
     )
-    if source.fingerprint() != latest.fingerprint:
+    if not lake.is_current("data", source):
         return _plan("look", f"{source.describe()} changed; a new content means training", ledger)
     done = ledger.last_completed(inputs_key(project, latest.digest))
     if done is None:

@@ -18,7 +18,7 @@ def summarise(outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
             name: facts[name] for name in ("table", "version", "rows", "digest", "change", "reason")
         }
     if "validate" in outputs:
-        fields["checks"] = outputs["validate"].json(validate.REPORT)
+        fields["checks"] = _checks(outputs)
     if "train" in outputs:
         fields["best"] = outputs["train"].facts["best"]
         fields["candidates"] = tuple(_candidates(outputs))
@@ -30,6 +30,18 @@ def summarise(outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
     if "register" in outputs:
         fields["model"] = outputs["register"].facts["model"]
     return fields
+
+
+def _checks(outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
+    """The report of the checks, with the one that can only be made after the split."""
+    report: dict[str, Any] = outputs["validate"].json(validate.REPORT)
+    overlap = outputs["split"].facts["overlap"] if "split" in outputs else None
+    if overlap is not None:
+        report["results"].append(overlap)
+        if not overlap["passed"]:
+            report["errors" if overlap["severity"] == "error" else "warnings"] += 1
+        report["passed"] = report["errors"] == 0
+    return report
 
 
 def _candidates(outputs: Mapping[str, StepOutput]) -> list[dict[str, Any]]:

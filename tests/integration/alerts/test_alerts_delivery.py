@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.alerts.channels import DeliveryFailed
+from ratchet.alerts.delivery import DeliveryFailed
 from ratchet.alerts.mail import open_mail
 from ratchet.alerts.messages import compose
 from ratchet.alerts.outbox import Delivery, deliver_due

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import text
@@ -111,12 +112,13 @@ def unprivileged() -> Iterator[None]:
         os.setegid(0)
 
 
-def open_to_all(folder: Path) -> None:
-    """Let the unprivileged user pass through pytest's folders."""
-    for parent in (folder, *folder.parents):
-        parent.chmod(parent.stat().st_mode | 0o055)
-        if parent.name.startswith("pytest-of-"):
-            break
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may pass through, which pytest's own are not."""
+    with TemporaryDirectory(prefix="ratchet-ledger-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def said_when_writing(path: Path) -> str:
@@ -130,11 +132,10 @@ def open_and_write(path: Path) -> None:
         ledger.record("counted", {})
 
 
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    open_to_all(tmp_path)
-    folder = tmp_path / "locked"
+def test_a_read_only_folder(open_folder: Path) -> None:
+    folder = open_folder / "locked"
     folder.mkdir()
-    open_and_write(tmp_path / "warm-up.db")
+    open_and_write(open_folder / "warm-up.db")
     folder.chmod(0o555)
     assert "read and write there" in said_when_writing(folder / "ledger.db")
     assert "Permission denied" in said_when_writing(folder / "state" / "ledger.db")
@@ -142,11 +143,10 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     folder.chmod(0o755)
 
 
-def test_a_read_only_file(tmp_path: Path) -> None:
-    open_to_all(tmp_path)
-    path = tmp_path / "ledger.db"
+def test_a_read_only_file(open_folder: Path) -> None:
+    path = open_folder / "ledger.db"
     open_and_write(path)
-    tmp_path.chmod(0o777)
+    open_folder.chmod(0o777)
     path.chmod(0o444)
     assert "read-only" in said_when_writing(path)
 
@@ -172,13 +172,14 @@ def test_postgresql_is_down() -> None:
 
 
 @pytest.fixture(scope="module")
-def server_url(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def server_url() -> Iterator[str]:
     pytest.importorskip("psycopg")
     from postgres_server import start_postgres
 
-    server = start_postgres(tmp_path_factory.mktemp("postgres"))
-    yield server.url
-    server.stop()
+    with TemporaryDirectory(prefix="ratchet-postgres-") as folder:
+        server = start_postgres(Path(folder))
+        yield server.url
+        server.stop()
 
 
 def test_postgresql_refuses_a_password(server_url: str) -> None:

@@ -168,7 +168,7 @@ def test_one_run_at_a_time(project):
     with (
         opened.open_ledger() as ledger,
         ledger.lease("another run"),
-        pytest.raises(ConflictError, match="another run|held|busy"),
+        pytest.raises(ConflictError, match=r"another run|held|busy"),
     ):
         run(opened)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -544,3 +547,66 @@ def test_a_server_that_refuses_us_names_the_way_in(refusing: int) -> None:
     with pytest.raises(UnreachableError, match="MLFLOW_TRACKING_USERNAME") as caught:
         of(f"http://anna:hush@127.0.0.1:{refusing}").aliases("p")
     assert "hush" not in str(caught.value.to_json())
+
+
+# A real server, where full MLflow is installed (`pip install ratchet-ml[mlflow]`); another
+# environment's may be named by RATCHET_TEST_MLFLOW.
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    named = os.environ.get("RATCHET_TEST_MLFLOW")
+    if named is None and importlib.util.find_spec("flask") is None:
+        pytest.skip("the MLflow server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *([named] if named else [sys.executable, "-m", "mlflow"]),
+            *("server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"),
+            *("--artifacts-destination", str(tmp_path / "artifacts")),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Uvicorn running" in line:
+            break
+    drain = threading.Thread(target=process.stdout.read)
+    drain.start()
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(30)
+    drain.join(30)
+    process.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_real_server_does_all_the_same(server: str, bundle: Bundle) -> None:
+    import mlflow
+
+    tracking = MlflowTracking(server, None, "served")
+    number, new = log_and_register(tracking, bundle)
+    assert tracking.register("served", new).version == number
+    assert tracking.log_run(a_run()) == new.tracked_run
+    tracking.set_alias("served", "champion", number)
+    assert tracking.aliases("served") == {"champion": "1"}
+    rows = make_frame(seed=5, rows=20)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(server)
+    try:
+        answer = mlflow.pyfunc.load_model("models:/served@champion").predict(
+            rows.drop("Churn").to_pandas()
+        )
+    finally:
+        mlflow.set_tracking_uri(before)
+    expected = Model.load(bundle.path).predict(rows).probabilities[:, 1]
+    np.testing.assert_array_equal(answer["probability_Yes"].to_numpy(), expected)
+    tracking.set_alias("served", "champion", None)
+    assert tracking.aliases("served") == {}

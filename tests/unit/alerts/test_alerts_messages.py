@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ratchet.alerts.channels import DeliveryFailed, open_channel
+from ratchet.alerts.channels import open_channel
+from ratchet.alerts.delivery import DeliveryFailed
 from ratchet.alerts.mail import Mail, open_mail
 from ratchet.alerts.messages import HEADLINES, compose
 from ratchet.alerts.outbox import Delivery, deliver_due, next_attempt

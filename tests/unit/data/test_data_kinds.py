@@ -18,17 +18,47 @@ def text(*values: str | None) -> pl.Series:
 @pytest.mark.parametrize(
     ("kind", "form", "given", "parsed", "misfits"),
     [
-        ("integer", TextForm(), ["1", "+2", "-3", "4.0", "1e3", None], [1, 2, -3, 4, 1000, None], []),
+        (
+            "integer",
+            TextForm(),
+            ["1", "+2", "-3", "4.0", "1e3", None],
+            [1, 2, -3, 4, 1000, None],
+            [],
+        ),
         ("integer", TextForm(), ["nan", "x", "3.5", "9" * 20], [None] * 4, ["x", "3.5", "9" * 20]),
-        ("number", TextForm(), ["1", "2.5", "NaN", ".5", "1_0"], [1.0, 2.5, None, 0.5, None], ["1_0"]),
+        (
+            "number",
+            TextForm(),
+            ["1", "2.5", "NaN", ".5", "1_0"],
+            [1.0, 2.5, None, 0.5, None],
+            ["1_0"],
+        ),
         ("number", TextForm(), ["inf", "-Infinity"], [float("inf"), float("-inf")], []),
         ("number", TextForm(","), ["1,5", "2", "1.5"], [1.5, 2.0, None], ["1.5"]),
-        ("boolean", TextForm(), ["true", "FALSE", "Yes", "0", "2"], [True, False, True, False, None], ["2"]),
-        ("date", TextForm(), ["2024-02-01", "2024-13-01"], [dt.date(2024, 2, 1), None], ["2024-13-01"]),
-        ("date", TextForm(date="%d.%m.%Y"), ["1.2.2024", "1.2.24"], [dt.date(2024, 2, 1), None], ["1.2.24"]),
+        (
+            "boolean",
+            TextForm(),
+            ["true", "FALSE", "Yes", "0", "2"],
+            [True, False, True, False, None],
+            ["2"],
+        ),
+        (
+            "date",
+            TextForm(),
+            ["2024-02-01", "2024-13-01"],
+            [dt.date(2024, 2, 1), None],
+            ["2024-13-01"],
+        ),
+        (
+            "date",
+            TextForm(date="%d.%m.%Y"),
+            ["1.2.2024", "1.2.24"],
+            [dt.date(2024, 2, 1), None],
+            ["1.2.24"],
+        ),
         ("string", TextForm(), ["1", None], ["1", None], []),
     ],
-)  # fmt: skip
+)
 def test_parse(
     kind: Kind, form: TextForm, given: list[str | None], parsed: list[object], misfits: list[str]
 ) -> None:
@@ -122,9 +152,19 @@ def test_every_polars_type_has_a_kind() -> None:
     made, misfits = canonical(frame)
     assert misfits == []
     assert made.row(0) == (
-        1, None, 1.25, "a", dt.datetime(2024, 7, 1, 10), moment, "01:02:03", "01ff", "[1,2]",
-        '{"a":"say \\"hi\\""}', 90.0, None,
-    )  # fmt: skip
+        1,
+        None,
+        1.25,
+        "a",
+        dt.datetime(2024, 7, 1, 10),
+        moment,
+        "01:02:03",
+        "01ff",
+        "[1,2]",
+        '{"a":"say \\"hi\\""}',
+        90.0,
+        None,
+    )
     assert made.row(1) == (None, 0.5, *[None] * 10)
     assert set(map(str, made.dtypes)) <= {
         "Int64", "Float64", "String", "Datetime(time_unit='us', time_zone=None)",
@@ -151,11 +191,16 @@ def test_integers_beyond_64_bits_are_no_silent_nulls() -> None:
         ([True, None], "integer", [1, None], 0),
         ([" 5 ", "", "x"], "integer", [5, None, None], 1),
         ([dt.date(2024, 1, 1)], "datetime", [dt.datetime(2024, 1, 1)], 0),
-        ([dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, 1)], "date", [dt.date(2024, 1, 1), None], 1),
+        (
+            [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, 1)],
+            "date",
+            [dt.date(2024, 1, 1), None],
+            1,
+        ),
         ([1, 2], "date", [None, None], 2),
         ([True, None], "string", ["true", None], 0),
     ],
-)  # fmt: skip
+)
 def test_convert_loses_nothing_unseen(
     given: list[object], kind: Kind, made: list[object], misfits: int
 ) -> None:

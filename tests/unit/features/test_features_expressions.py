@@ -157,6 +157,7 @@ def test_a_served_row_is_compared_with_the_training_median(fit):
         ("stddev(x)", np.std([1, 2, 3, 4, 100], ddof=1)),
         ("quantile(x, 0.25)", 2.0),
         ("quantile(x, 1)", 100.0),
+        ("max(exp(x * 10))", np.exp(40)),
         ("median(x / (x - 1))", np.median([2.0, 1.5, 4 / 3, 100 / 99])),
     ],
 )

@@ -33,8 +33,9 @@ def in_a_process(recipe):
         ],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

@@ -81,14 +81,14 @@ def test_a_full_card_tells_every_fact():
     ]
     for fact in (
         "from a score of 0.42 on",
-        "0.8412 (0.82 to 0.86)",
+        "0.8412 (0.8200 to 0.8600)",
         "| pr_auc | undefined |",
-        "0.845 ± 0.012",
+        "0.8450 ± 0.0120",
         "in 5 folds",
         "1,409 test rows",
         "2025-01-01 to 2025-06-30",
         "Yes 26.54%",
-        "| Yes | 0.65 | 0.52 | 0.58 | 74 |",
+        "| Yes | 0.6500 | 0.5200 | 0.5800 | 74 |",
         "| roc_auc | passed | 0.8412 | at least 0.75 | from ratchet.yaml:12 |",
         "`2.4.6`",
         "shipped as onnx",
@@ -109,6 +109,8 @@ def test_limits_follow_from_the_facts():
 def test_text_cannot_break_the_page():
     card = render_card(FULL)
     assert "Finds customers \\| who leave. Used by the call centre." in card
+    odd = replace(LEAST, features=(CardFeature("a|b`c\nd", "number", "x"),))
+    assert "| `a\\|b'c d` | number | x |" in render_card(odd)
 
 
 def test_parameters_are_sorted_and_the_card_is_the_same_every_time():

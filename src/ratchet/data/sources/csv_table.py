@@ -36,8 +36,10 @@ def read_table(
     """
     frame, layout = read_texts(raw, settings, pinned)
     columns, misfits = [], []
-    for series in frame.get_columns():
-        made, wrong = _finish(series, settings, pinned or {})
+    waiting = frame.get_columns()[::-1]
+    del frame  # each text column goes as soon as it is parsed
+    while waiting:
+        made, wrong = _finish(waiting.pop(), settings, pinned or {})
         columns.append(made)
         if wrong is not None:
             misfits.append(wrong)

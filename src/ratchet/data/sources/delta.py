@@ -60,10 +60,7 @@ class DeltaSource:
 
     def schema(self) -> TableSchema:
         """The columns and their kinds, from the log."""
-        try:
-            found = TableSchema.from_polars(self._scan().collect_schema())
-        except pl.exceptions.PolarsError as error:
-            raise self._unreadable(error) from None
+        found = TableSchema.from_polars(self._stored())
         return TableSchema.of((c.name, self._pinned.get(c.name, c.kind)) for c in found.columns)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
@@ -85,16 +82,28 @@ class DeltaSource:
             start += batch.height
             yield frame
 
+    def _stored(self) -> pl.Schema:
+        try:
+            return pl.scan_delta(self._table).collect_schema()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise self._unreadable(error) from None
+
     def _scan(self) -> pl.LazyFrame:
-        if self._is_plain():
-            files = sorted(table_files(self._table, self._uri), key=lambda file: file[::-1])
-            paths = [path for path, _ in files]
-            if paths:
-                options = storage_options(self._uri)
-                return pl.scan_parquet(
-                    paths, glob=False, storage_options=options, missing_columns="insert"
-                )
-        return pl.scan_delta(self._table)
+        paths = [path for path, _ in sorted(table_files(self._table, self._uri), key=_age)]
+        if not paths or not self._is_plain():
+            return pl.scan_delta(self._table)
+        return pl.scan_parquet(
+            paths,
+            glob=False,
+            schema=self._stored(),
+            missing_columns="insert",
+            cast_options=pl.ScanCastOptions(
+                integer_cast="upcast",
+                float_cast="upcast",
+                datetime_cast=["nanosecond-downcast", "convert-timezone"],
+            ),
+            storage_options=storage_options(self._uri),
+        )
 
     def _is_plain(self) -> bool:
         """Whether the files hold all there is: no partitions, deletions or renamed columns."""
@@ -115,20 +124,28 @@ class DeltaSource:
         )
 
 
+def _age(file: tuple[str, int]) -> tuple[int, str]:
+    path, changed = file
+    return changed, path
+
+
 def _open(uri: str, shown: str) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
+    missing = ConfigError(
+        f"There is no Delta table at {shown}",
+        why=f"Looked for {uri}/_delta_log",
+        fix="Correct data.source.path",
+        where="data.source.path",
+        code="source_missing",
+    )
+    if not is_remote(uri) and not (Path(uri) / "_delta_log").is_dir():
+        raise missing
     try:
         return DeltaTable(uri, storage_options=storage_options(uri))
     except TableNotFoundError:
-        raise ConfigError(
-            f"There is no Delta table at {shown}",
-            why=f"Looked for {uri}/_delta_log",
-            fix="Correct data.source.path",
-            where="data.source.path",
-            code="source_missing",
-        ) from None
+        raise missing from None
     except (DeltaError, OSError) as error:
         said = str(error).splitlines()
         raise DataError(

@@ -114,7 +114,7 @@ def _first_records(raw: RawText, separator: str, quote: str | None) -> list[tupl
 
 
 def _score(records: Sequence[Sequence[str]], separator: str) -> float:
-    """Evenness of the widths times cleanness of the cells; 0 for a single column."""
+    """Evenness of the widths, the first above all, times cleanness; 0 for a single column."""
     if not records:
         return 0.0
     width, count = Counter(len(record) for record in records).most_common(1)[0]
@@ -127,7 +127,8 @@ def _score(records: Sequence[Sequence[str]], separator: str) -> float:
         or cell.startswith(("'", '"')) != cell.endswith(("'", '"'))
         for cell in cells
     )
-    return count / len(records) * (1 - dirty / len(cells)) ** 2 * (1 - 0.1 / width)
+    even = count / len(records) * (1.0 if len(records[0]) == width else 0.25)
+    return even * (1 - dirty / len(cells)) ** 2 * (1 - 0.1 / width)
 
 
 def _is_value(cell: str) -> bool:

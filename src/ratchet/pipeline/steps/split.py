@@ -14,6 +14,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     """Leaves one part number a row; facts: the classes, counts, method and boundaries."""
     import numpy as np
 
+    from ratchet.checks.duplicates import check_overlap
     from ratchet.data.roles import Roles
     from ratchet.data.split import assign, report_split
     from ratchet.data.task import infer_task
@@ -26,8 +27,15 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     parts = assign(kept.frame, roles, data.split, task)
     report = report_split(kept.frame, parts, roles, data.split, task)
     np.save(context.folder / PARTS, parts.to_numpy(), allow_pickle=False)
+    overlap = check_overlap(kept.frame.lazy(), parts, roles=roles, settings=context.settings.checks)
+    failed = overlap is not None and not overlap.passed and overlap.severity == "error"
     return {
         "task": task.to_json(),
+        "overlap": overlap.to_json() if overlap is not None else None,
+        "verdict": {
+            "passed": not failed,
+            "reason": f"the check overlap failed: {overlap.message}" if overlap and failed else "",
+        },
         "duplicates": kept.duplicates,
         "left_out": kept.left_out,
         **report.to_json(),
@@ -37,7 +45,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 def _settings(settings: ProjectSettings) -> Any:
     values = settings.data.model_dump(mode="json", by_alias=True)
     values.pop("source")
-    return values
+    return {"data": values, "overlap": settings.checks.overlap.model_dump(mode="json")}
 
 
 def _says(facts: Mapping[str, Any]) -> str:
@@ -57,4 +65,5 @@ STEP = Step(
     settings=_settings,
     execute=execute,
     says=_says,
+    stops=True,
 )
