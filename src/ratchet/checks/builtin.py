@@ -19,6 +19,7 @@ from ratchet.checks.structure import (
     check_usable,
     probe_infinite,
     probe_keys,
+    probe_long_text,
     probe_missing,
 )
 from ratchet.checks.subject import Probe, Subject, draw_sample, feature_names
@@ -51,13 +52,7 @@ def run_builtin(
     Returns:
         The results, failed and passed, in a fixed order.
     """
-    table = Table.of(frame)
-    ids = IdCounts.of(frame, table, data.id)
-    looked_at = [*feature_names(table, Roles.of(data))]
-    if data.target in table.types:
-        looked_at.append(data.target)
-    sample = draw_sample(frame.select(map(named, looked_at)), ids.rows, settings.leakage.rows)
-    subject = Subject(frame, table, data, settings, ids.rows, sample)
+    subject, ids = _look_at(frame, data, settings)
     results: list[CheckResult] = []
     if expected is not None:
         results.extend(check_columns(subject, expected))
@@ -69,6 +64,7 @@ def run_builtin(
         probe_time(subject, now, modified),
         probe_missing(subject),
         probe_infinite(subject),
+        probe_long_text(subject),
         probe_duplicates(subject, ids),
     )
     results.extend(_judge(frame, probes))
@@ -78,6 +74,19 @@ def run_builtin(
         results.extend(check_id_like(subject))
         results.extend(check_mixed(subject))
     return tuple(results)
+
+
+def _look_at(
+    frame: pl.LazyFrame, data: DataSettings, settings: ChecksSettings
+) -> tuple[Subject, IdCounts]:
+    """The subject of the checks, with the counts that other checks start from."""
+    table = Table.of(frame)
+    ids = IdCounts.of(frame, table, data.id)
+    looked_at = [*feature_names(table, Roles.of(data))]
+    if data.target in table.types:
+        looked_at.append(data.target)
+    sample = draw_sample(frame.select(map(named, looked_at)), ids.rows, settings.leakage.rows)
+    return Subject(frame, table, data, settings, ids.rows, sample), ids
 
 
 def _judge(frame: pl.LazyFrame, probes: Iterable[Probe]) -> Iterable[CheckResult]:

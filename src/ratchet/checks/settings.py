@@ -87,6 +87,14 @@ class TargetCheck(CheckSettings):
     class_rows: int = Field(default=10, ge=1, description="The fewest rows a class may have.")
 
 
+class LongTextCheck(CheckSettings):
+    """Texts too long to be a value of a table."""
+
+    longest: int = Field(
+        default=100_000, ge=1, description="The most bytes a text may have (in UTF-8)."
+    )
+
+
 class LeakageCheck(CheckSettings):
     """Features that alone predict the target too well to be true."""
 
@@ -164,6 +172,10 @@ class ChecksSettings(Section):
     )
     infinite: CheckSettings = Field(
         default_factory=CheckSettings, description="Numbers that are infinite."
+    )
+    long_text: LongTextCheck = Field(
+        default_factory=LongTextCheck,
+        description="Texts too long to be a value, such as a file in a cell.",
     )
     leakage: LeakageCheck = Field(
         default_factory=LeakageCheck, description="Features that predict the target too well."

@@ -205,3 +205,35 @@ def probe_infinite(subject: Subject) -> Probe:
 
     measures: dict[str, pl.Expr] = {name: named(name).is_infinite().sum() for name in floats}
     return Probe(measures, judge)
+
+
+def probe_long_text(subject: Subject) -> Probe:
+    """No text is so long that it must be something else: a file, or lines run together."""
+    check, table = subject.settings.long_text, subject.table
+    names = [n for n in table.names if n not in subject.data.exclude and table.kind(n) == "string"]
+    texts = names if check.severity != "off" else []
+    lengths = {name: table.value(name).str.len_bytes() for name in texts}
+
+    def judge(values: Mapping[str, Any]) -> Iterable[CheckResult]:
+        limit = f"at most {check.longest:,} bytes"
+        broken = [name for name in texts if (values[name] or 0) > check.longest]
+        for name in broken:
+            examples = subject.examples(lengths[name] > check.longest)
+            yield finding(
+                "long_text",
+                severity_of(check),
+                False,
+                f"`{name}` holds a text of {values[name]:,} bytes (row {examples[0]}), too long "
+                "for a value; look for an open quote or a file in a cell, leave the column out "
+                "with data.exclude, or raise checks.long_text.longest",
+                rows=subject.rows,
+                column=name,
+                observed=values[name],
+                expected=limit,
+                examples=examples,
+            )
+        if texts and not broken:
+            message = f"no text is longer than {check.longest:,} bytes"
+            yield finding("long_text", severity_of(check), True, message, rows=subject.rows)
+
+    return Probe({name: length.max() for name, length in lengths.items()}, judge)

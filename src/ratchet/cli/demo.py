@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,14 +170,17 @@ def _show_act(screen: Console, act: Act, ended: Run) -> None:
 def _show_end(screen: Console, root: Path) -> None:
     from rich.text import Text
 
-    lines: list[tuple[str, Callable[[], str]]] = [
-        ("every run and its reason", lambda: "ratchet runs"),
-        ("the last run in detail", lambda: "ratchet show last"),
-        ("the model versions, and what serves", lambda: "ratchet models"),
-        ("score customers", lambda: f"ratchet predict --data {DATA} --out scores.csv"),
-        ("the settings, every guess in them", lambda: "less ratchet.yaml"),
+    # `make demo` runs it from a virtual environment that is not on the path.
+    ratchet = "ratchet" if shutil.which("ratchet") else str(Path(sys.argv[0]).resolve())
+    lines = [
+        (f"{ratchet} runs", "every run and its reason"),
+        (f"{ratchet} show last", "the last run in detail"),
+        (f"{ratchet} models", "the model versions, and what serves"),
+        (f"{ratchet} predict --data {DATA} --out scores.csv", "score customers"),
+        ("less ratchet.yaml", "the settings, every guess in them"),
     ]
+    width = max(len(shown) for shown, _ in lines)
     screen.print(Text(f"\nAll of it is in {root}. Where to look:", style="bold"), soft_wrap=True)
     screen.print(Text(f"  cd {root}"), soft_wrap=True)
-    for what, shown in lines:
-        screen.print(Text(f"  {shown():<48} # {what}"), soft_wrap=True)
+    for shown, what in lines:
+        screen.print(Text(f"  {shown:<{width}}  # {what}"), soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -156,6 +156,6 @@ def _moment(text: str | None) -> date | None:
     return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
 
 
-def _place(project: Project) -> str:
-    place = project.origins.of("checks", "expectations")
-    return "checks.expectations" if place == "default" else place
+def _place(project: Project) -> Callable[[int], str]:
+    """Where each expectation of the suite was written."""
+    return lambda number: project.origins.nearest(("checks", "expectations", number))

@@ -34,27 +34,33 @@ class Workspace:
     def __init__(self, lake: Lake, data: DataSettings) -> None:
         self.lake = lake
         self._data = data
-        self._tables: dict[int, KeptTable] = {}
+        self._read: dict[int, pl.DataFrame] = {}
+        self._kept: dict[int, KeptTable] = {}
 
-    def scan(self, snapshot: Snapshot) -> pl.LazyFrame:
-        """All rows of the snapshot, read when collected."""
-        return self.lake.scan(snapshot)
+    def rows(self, snapshot: Snapshot) -> pl.LazyFrame:
+        """All rows of the snapshot: in memory, unless only a sample is to be trained on."""
+        if self._data.sample is not None:
+            return self.lake.scan(snapshot)
+        if snapshot.version not in self._read:
+            self._read[snapshot.version] = self.lake.scan(snapshot).collect()
+        return self._read[snapshot.version].lazy()
 
     def table(self, snapshot: Snapshot) -> KeptTable:
         """The rows to train and test on: a sample if one is asked for, without duplicates."""
-        found = self._tables.get(snapshot.version)
+        found = self._kept.get(snapshot.version)
         if found is None:
-            found = self._tables[snapshot.version] = self._read(snapshot)
+            found = self._kept[snapshot.version] = self._keep(snapshot)
+            self._read.pop(snapshot.version, None)
         return found
 
-    def _read(self, snapshot: Snapshot) -> KeptTable:
+    def _keep(self, snapshot: Snapshot) -> KeptTable:
         from ratchet.data.duplicates import drop_duplicates
         from ratchet.data.roles import Roles
         from ratchet.data.sampling import sample_scan
 
         data = self._data
         frame = sample_scan(
-            self.lake.scan(snapshot), data.sample or 1.0, Roles.of(data), data.split.seed
+            self.rows(snapshot), data.sample or 1.0, Roles.of(data), data.split.seed
         )
         left_out = snapshot.rows - frame.height
         dropped = 0

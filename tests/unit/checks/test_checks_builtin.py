@@ -70,7 +70,7 @@ def test_a_sound_table_passes() -> None:
     report = run(table(), expected=TableSchema.from_polars(table().schema))
     assert report.passed
     assert report.warnings == ()
-    assert report.lines() == ("16 of 16 checks passed",)
+    assert report.lines() == ("17 of 17 checks passed",)
 
 
 # --- B1: columns
@@ -298,6 +298,17 @@ def test_infinite_numbers_stop() -> None:
     target = table(churn=[float("inf")] + [i * 0.37 for i in range(199)])
     assert failed(run(target), "infinite").column == "churn"
     assert run(table(income=[float("nan"), 1.0] * 100)).passed
+
+
+def test_a_file_in_a_cell_stops() -> None:
+    plans = ["basic", "gold"] * 99 + ["basic", "x" * 10_000_000]
+    report = run(table(plan=plans))
+    result = failed(report, "long_text")
+    assert not report.passed
+    assert (result.column, result.observed, result.examples) == ("plan", 10_000_000, ("c199",))
+    assert len(json.dumps(report.to_json())) < 20_000
+    assert run(table(plan=plans), data={"exclude": ["plan"]}).passed
+    assert run(table(plan=plans), checks={"long_text": {"longest": 10_000_000}}).passed
 
 
 # --- leaks, ids, mixed text

@@ -20,7 +20,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     modified = context.outputs["ingest"].facts["modified"]
     report = check_table(
         context.project,
-        context.workspace.scan(snapshot),
+        context.workspace.rows(snapshot),
         expected=last_good_schema(context.project, context.ledger),
         modified=datetime.fromisoformat(modified) if modified else None,
         now=clock.now(),
@@ -43,7 +43,8 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 def _says(facts: Mapping[str, Any]) -> str:
     if facts["errors"]:
         return str(facts["verdict"]["reason"])
-    warned = f", {facts['warnings']} warnings" if facts["warnings"] else ""
+    count = facts["warnings"]
+    warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
     return f"{facts['checks']} checks{warned}"
 
 
