@@ -20,10 +20,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from forked_ratchet import Driver
+from postgres_server import PostgresServer, start_postgres
 from project_state import ask, half_written, kept
 from ratchet_cli import SMALL, Result, customers, environment, ratchet, small_project
 
@@ -39,6 +42,13 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.data["outcome"] == "promoted", result.out
     assert kept(folder).champion == 1
     return folder
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    started = Driver(tmp_path_factory.mktemp("driver"))
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -201,10 +211,10 @@ DATA: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_bad_data(name: str, project: Path, champion: Path) -> None:
+def test_bad_data(name: str, project: Path, champion: Path, driver: Driver) -> None:
     damage, words = DATA[name]
     damage(project)
-    result = ratchet("run", "--project", project, "--json")
+    result = driver.ratchet("run", "--project", project, "--json")
     _refused(project, champion, result, {3, 4, 6}, words)
 
 
@@ -268,7 +278,7 @@ SETTINGS: dict[str, tuple[str | bytes, int, tuple[str, ...]]] = {
     "wrong type": (
         SMALL.replace("folds: 3", "folds: three"),
         4,
-        (r"training\.tuning\.folds", r"ratchet\.yaml:9"),
+        (r"training\.tuning\.folds", "three", r"ratchet\.yaml:9"),
     ),
     "not UTF-8": (SMALL.replace("small", "gr\u00f6\u00dfe").encode("latin-1"), 4, ("utf-8", ":1")),
     "UTF-16": (SMALL.encode("utf-16"), 4, ("utf-8",)),
@@ -326,13 +336,13 @@ SETTINGS: dict[str, tuple[str | bytes, int, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_bad_settings(name: str, project: Path, champion: Path) -> None:
+def test_bad_settings(name: str, project: Path, champion: Path, driver: Driver) -> None:
     text, code, words = SETTINGS[name]
     raw = text.encode() if isinstance(text, str) else text
     (project / "ratchet.yaml").write_bytes(raw)
     if name == "unknown format":
         (project / "data.csv").rename(project / "data.xlsx")
-    result = ratchet("run", "--project", project, "--json")
+    result = driver.ratchet("run", "--project", project, "--json")
     # What only the table tells may come as a fault of the data.
     codes = {code, 3} if "not there" in name or "no column" in name else {code}
     _refused(project, champion, result, codes, words)
@@ -373,9 +383,13 @@ def test_no_project_file(project: Path) -> None:
     ],
 )
 def test_bad_commands(
-    arguments: tuple[str, ...], words: tuple[str, ...], project: Path, champion: Path
+    arguments: tuple[str, ...],
+    words: tuple[str, ...],
+    project: Path,
+    champion: Path,
+    driver: Driver,
 ) -> None:
-    result = ratchet(*arguments, "--json", cwd=project)
+    result = driver.ratchet(*arguments, "--json", cwd=project)
     _refused(project, champion, result, {2, 3, 5, 6}, words)
 
 
@@ -622,6 +636,39 @@ def test_the_ledgers_postgres_is_down(project: Path, champion: Path) -> None:
     address = f"postgresql://writer:{SECRET}@127.0.0.1:1/db"
     result = ratchet("run", "--project", project, "--json", "--set", f"storage.ledger={address}")
     _refused(project, champion, result, {6}, (r"127\.0\.0\.1", "reach|answer|connect"))
+    _nowhere(SECRET, project, result)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    started = start_postgres(tmp_path_factory.mktemp("server"))
+    yield started
+    started.stop()
+
+
+def test_postgres_refuses_the_password(
+    server: PostgresServer, project: Path, champion: Path
+) -> None:
+    address = server.url.rpartition("@")[2]
+    url = f"postgresql://ratchet:${{RATCHET_TEST_PASSWORD}}@{address}"
+    (project / "ratchet.yaml").write_text(POSTGRES.format(url=url), encoding="utf-8")
+    result = ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=SECRET)
+    _refused(project, champion, result, {6}, ("password", "refuse", r"127\.0\.0\.1"))
+    _nowhere(SECRET, project, result)
+    # The right one, and no such table.
+    password = quote(server.password, safe="")
+    result = ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=password)
+    _refused(project, champion, result, {3, 4}, ("customers",))
+    for form in (password, server.password):
+        _nowhere(form, project, result)
+
+
+def test_the_ledgers_postgres_refuses_the_password(
+    server: PostgresServer, project: Path, champion: Path
+) -> None:
+    address = f"postgresql://ratchet:{SECRET}@{server.url.rpartition('@')[2]}"
+    result = ratchet("run", "--project", project, "--json", "--set", f"storage.ledger={address}")
+    _refused(project, champion, result, {6}, ("password|refuse",))
     _nowhere(SECRET, project, result)
 
 

@@ -1,13 +1,11 @@
 """Killed anywhere, the next ``ratchet run`` ends the work: one version, no unproven champion.
 
 The process is killed as every step begins, in its middle, before and after its result is kept,
-and around every call that registers or promotes. ``crash_driver.py`` does the dying.
+and around every call that registers or promotes. ``forked_ratchet.py`` does the dying.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import shutil
 import signal
@@ -20,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from forked_ratchet import Driver, Kill
 from project_state import Kept, ask, half_written, kept
-from ratchet_cli import Result, customers, environment, ratchet, small_project
+from ratchet_cli import customers, environment, ratchet, small_project
 
-DRIVER = Path(__file__).resolve().parents[1] / "crash_driver.py"
 STEPS = (
     *("ingest", "validate", "split", "features", "train"),
     *("evaluate", "package", "gate", "register"),
@@ -33,49 +31,6 @@ REPEATED = {"ingest", "validate", "register"}
 LEDGER = "ratchet.ledger.store:Ledger"
 REGISTRY = "mlflow.store.model_registry.sqlalchemy_store:SqlAlchemyStore"
 TRACKING = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
-
-Kill = dict[str, Any]
-
-
-class Driver:
-    """``ratchet`` commands, each in a process of its own that may be told to die."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.numbers = itertools.count()
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(DRIVER)],
-            env=environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ratchet(self, *arguments: object, kill: Kill | None = None) -> Result:
-        number = next(self.numbers)
-        out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
-        request = {
-            "arguments": [str(argument) for argument in arguments],
-            "out": str(out),
-            "err": str(err),
-            "kill": kill,
-        }
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, "the driver ended"
-        result = Result(json.loads(answer)["code"], out.read_text(), err.read_text())
-        assert "Traceback" not in result.err, result.err
-        return result
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 Measured on Telco (19 columns), one core, CPU: one row by ONNX 0.007 ms (logistic regression),
 0.02 (300 LightGBM trees of 31 leaves), 0.07 (forest of 300 trees), 0.05 (SVM with 3,000
-vectors), where LightGBM's own library needs 0.04 and scikit-learn's forest 8; 100,000
+vectors), where LightGBM's own library needs 0.04 ms and scikit-learn's forest 8 ms; 100,000
 rows of the LightGBM model 0.95 s against 1.31 s. Importing onnxruntime costs 0.14 CPU-s,
 LightGBM or XGBoost 1.1 to 1.2. So ONNX is tried first for both uses.
 """

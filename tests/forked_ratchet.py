@@ -1,9 +1,8 @@
-"""Runs ``ratchet`` commands and lets the process die where it is told to.
+"""``ratchet`` commands in forked processes: quick, and able to die where they are told to.
 
-Not a test: ``test_e2e_crash.py`` starts it. It imports the libraries once and forks a process for
-every command, so that a hundred crashes cost seconds. One JSON object per line comes in
-(``arguments``, ``out``, ``err``, ``kill``), one goes out (``code``: the exit code, or minus the
-signal).
+Run as a program it imports the libraries once and forks a process for every command, so that a
+hundred commands cost seconds; ``Driver`` speaks to it. A command is a real process with its own
+number, lease and exit code; only the imports are shared.
 
 Where to die (``kill``):
     {"step": NAME, "when": "enter" | "leave"}      as a step begins, or before its result is kept
@@ -17,12 +16,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ratchet_cli import Result, environment
+
+Kill = dict[str, Any]
 
 PRELOADED = (
     "deltalake",
@@ -42,6 +48,56 @@ PRELOADED = (
     "sklearn.linear_model",
     "sklearn.metrics",
 )
+
+
+class Driver:
+    """Starts commands, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.numbers = itertools.count()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__],
+            env=environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ratchet(
+        self,
+        *arguments: object,
+        cwd: Path | None = None,
+        kill: Kill | None = None,
+        **variables: str,
+    ) -> Result:
+        """``ratchet ARGUMENTS``; the code of a killed process is minus the signal."""
+        number = next(self.numbers)
+        out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "out": str(out),
+            "err": str(err),
+            "cwd": str(cwd or self.folder),
+            "variables": variables,
+            "kill": kill,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the driver ended"
+        result = Result(json.loads(answer)["code"], out.read_text(), err.read_text())
+        assert "Traceback" not in result.out + result.err, result.err
+        return result
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
 
 
 def die() -> None:
@@ -113,11 +169,13 @@ class _Writes:
                 die()
 
 
-def serve_one(request: dict[str, Any]) -> int:
+def serve_one(request: Mapping[str, Any]) -> int:
     """In the forked process: the command, to its end or its death."""
     for number, name in ((1, "out"), (2, "err")):
         handle = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
+    os.chdir(request["cwd"])
+    os.environ.update(request["variables"])
     kill = request["kill"]
     if kill is not None:
         (on_call if "call" in kill else on_step)(**kill)
