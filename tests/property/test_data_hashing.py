@@ -117,3 +117,19 @@ PINNED = [
     10466557746572766880,
     12470876131438691928,
 ]
+
+
+def test_long_columns_hash_as_short_ones_do():
+    rng = np.random.default_rng(0)
+    rows = 70_000
+    frame = pl.DataFrame(
+        {
+            "few": rng.choice(["x", "yy", None, "more than eight bytes"], rows).tolist(),
+            "many": [f"id {row}" for row in range(rows)],
+            "whole": np.where(rng.random(rows) < 0.5, rng.normal(size=rows), 3.0),
+            "real": rng.normal(size=rows),
+        }
+    )
+    whole = row_hash(frame, 7)
+    for start in (0, 31_000, 69_990):
+        assert (row_hash(frame.slice(start, 10), 7) == whole[start : start + 10]).all()

@@ -56,12 +56,33 @@ def hash_value(value: Hashable, seed: int) -> int:
 def row_hash(frame: pl.DataFrame, seed: int) -> np.ndarray:
     """One hash per row over all columns in their order: uint64 (n_rows,)."""
     combined = np.full(frame.height, _start(seed), dtype=np.uint64)
-    for start in range(0, frame.height, _BLOCK):
-        block = combined[start : start + _BLOCK]
-        for position, series in enumerate(frame.slice(start, _BLOCK).get_columns(), 1):
-            place = np.uint64((position * _GOLDEN) & _MASK)
-            block[:] = _mix(block ^ (stable_hash(series, seed) + place))
+    for position, series in enumerate(frame.get_columns(), 1):
+        place = np.uint64((position * _GOLDEN) & _MASK)
+        repeated = _hash_repeated(series, seed)
+        for start in range(0, frame.height, _BLOCK):
+            block = combined[start : start + _BLOCK]
+            if repeated is not None:
+                hashed = repeated[start : start + _BLOCK]
+            else:
+                hashed = stable_hash(series.slice(start, _BLOCK), seed)
+            block[:] = _mix(block ^ (hashed + place))
     return combined
+
+
+def _hash_repeated(series: pl.Series, seed: int) -> np.ndarray | None:
+    """``stable_hash`` of a text column with few different values: each is hashed once."""
+    if series.dtype != pl.String or series.len() < _BLOCK:
+        return None
+    if series.head(_BLOCK).n_unique() > _BLOCK // 16:
+        return None
+    values = series.unique()
+    if values.len() > series.len() // 16:
+        return None
+    known = values.drop_nulls()
+    codes = series.cast(pl.Enum(known)).to_physical()
+    hashes = np.append(stable_hash(known, seed), stable_hash(values.clear(1), seed))
+    gathered: np.ndarray = hashes[codes.fill_null(known.len()).to_numpy()]
+    return gathered
 
 
 def to_unit(hashes: np.ndarray) -> np.ndarray:
@@ -89,8 +110,11 @@ def _mix_one(z: int) -> int:
 def _words(series: pl.Series) -> tuple[np.ndarray, np.ndarray | np.uint64]:
     """Each value as one 64-bit word, and the tag of its type (per value for floats)."""
     if series.dtype.is_float():
-        floats = series.fill_null(0.0).to_numpy()
-        whole = np.isfinite(floats) & (floats == np.floor(floats)) & (np.abs(floats) < 2.0**63)
+        floats = (series.fill_null(0.0) if series.null_count() else series).to_numpy()
+        # Infinity is its own floor, but too large; NaN equals nothing.
+        whole = (floats == np.floor(floats)) & (np.abs(floats) < 2.0**63)
+        if not whole.any():
+            return floats.view(np.uint64), np.uint64(_TAGS["float"])
         bits = floats.view(np.uint64).copy()
         bits[whole] = floats[whole].astype(np.int64).view(np.uint64)
         return bits, np.where(whole, np.uint64(_TAGS["whole"]), np.uint64(_TAGS["float"]))
@@ -99,7 +123,8 @@ def _words(series: pl.Series) -> tuple[np.ndarray, np.ndarray | np.uint64]:
         tag = "date"
     elif series.dtype == pl.Datetime:
         tag = "datetime"
-    numbers = series.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+    physical = series.to_physical().cast(pl.Int64)
+    numbers = (physical.fill_null(0) if physical.null_count() else physical).to_numpy()
     return numbers.view(np.uint64), np.uint64(_TAGS[tag])
 
 
