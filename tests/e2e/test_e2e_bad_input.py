@@ -219,15 +219,15 @@ def test_bad_data(name: str, project: Path, champion: Path, driver: Driver) -> N
 
 
 def test_after_all_that_the_models_are_as_before(
-    project: Path, models_before: dict[str, object]
+    project: Path, models_before: dict[str, object], driver: Driver
 ) -> None:
     for name in ("one class", "type changed", "garbage"):
         DATA[name][0](project)
-        assert ratchet("run", "--project", project, "--json").code in {3, 6}
+        assert driver.ratchet("run", "--project", project, "--json").code in {3, 6}
         (project / "data.csv").write_text(customers(ROWS), encoding="utf-8")
     assert _models(project) == models_before
     # The good data are still what the champion was trained on.
-    again = ratchet("run", "--project", project, "--json").data
+    again = driver.ratchet("run", "--project", project, "--json").data
     assert again["outcome"] == "skipped"
     assert kept(project).champion == 1
 
@@ -240,20 +240,22 @@ def test_bad_data_is_told_to_people_on_stderr_or_stdout(project: Path) -> None:
     assert "fix" in (result.out + result.err).lower()
 
 
-def test_check_finds_the_same_without_training(project: Path, champion: Path) -> None:
+def test_check_finds_the_same_without_training(
+    project: Path, champion: Path, driver: Driver
+) -> None:
     DATA["one class"][0](project)
-    result = ratchet("check", "--project", project, "--json")
+    result = driver.ratchet("check", "--project", project, "--json")
     assert result.code == 3
     assert kept(project) == kept(champion)
     assert "churn" in result.out
 
 
-def test_texts_that_mean_missing_are_no_fault(project: Path) -> None:
+def test_texts_that_mean_missing_are_no_fault(project: Path, driver: Driver) -> None:
     _column("charges", lambda i, v: "NaN" if i in (3, 9) else v)(project)
-    assert ratchet("check", "--project", project, "--json").code == 0
+    assert driver.ratchet("check", "--project", project, "--json").code == 0
 
 
-def test_300_columns_mostly_missing(tmp_path: Path) -> None:
+def test_300_columns_mostly_missing(tmp_path: Path, driver: Driver) -> None:
     folder = small_project(tmp_path / "wide", rows=300)
     header, *rows = _rows(folder)
     rng = np.random.default_rng(1)
@@ -264,11 +266,11 @@ def test_300_columns_mostly_missing(tmp_path: Path) -> None:
     ]
     names = [f"extra_{i}" for i in range(300)]
     _write(folder, [header[:-1] + names + header[-1:], *wide])
-    result = ratchet("check", "--project", folder, "--json")
+    result = driver.ratchet("check", "--project", folder, "--json")
     assert result.code in {0, 3}
     assert "missing" in result.out
     # A few lines, not three hundred.
-    assert len(ratchet("check", "--project", folder).out.splitlines()) < 120
+    assert len(driver.ratchet("check", "--project", folder).out.splitlines()) < 120
 
 
 # -- the settings --------------------------------------------------------------------------
@@ -348,9 +350,9 @@ def test_bad_settings(name: str, project: Path, champion: Path, driver: Driver) 
     _refused(project, champion, result, codes, words)
 
 
-def test_no_project_file(project: Path) -> None:
+def test_no_project_file(project: Path, driver: Driver) -> None:
     (project / "ratchet.yaml").unlink()
-    result = ratchet("run", "--project", project, "--json")
+    result = driver.ratchet("run", "--project", project, "--json")
     assert result.code == 2
     assert "ratchet.yaml" in _told(result)
 
@@ -367,6 +369,7 @@ def test_no_project_file(project: Path) -> None:
         (("run", "--data", "nowhere.csv"), (r"nowhere\.csv",)),
         (("show", "20200101-000000-dead"), ("20200101-000000-dead", "ratchet runs")),
         (("promote", "99"), ("99", "ratchet models")),
+        (("models", "compare", "1", "99"), ("99",)),
         (("rollback",), ("version|earlier|before|back",)),
         (("who-served", "--at", "yesterday-ish"), ("yesterday-ish",)),
         (("predict",), ("data",)),
@@ -393,12 +396,49 @@ def test_bad_commands(
     _refused(project, champion, result, {2, 3, 5, 6}, words)
 
 
-def test_predict_says_which_columns_are_missing(project: Path, champion: Path) -> None:
+def test_a_reader_that_goes_away_is_no_fault(project: Path) -> None:
+    """``ratchet predict ... | head``."""
+    (project / "many.csv").write_text(customers(20_000), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", "predict", "--data", "many.csv"],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("customer,prediction,")
+    process.stdout.close()
+    assert process.stderr is not None
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 0, told
+    assert "error" not in told
+
+
+def test_without_a_command_there_is_help_and_no_error(tmp_path: Path, driver: Driver) -> None:
+    result = driver.ratchet(cwd=tmp_path)
+    assert "Commands" in result.out + result.err
+    assert "error" not in result.out + result.err
+
+
+def test_help_shows_what_is_taken_when_nothing_is_given(tmp_path: Path, driver: Driver) -> None:
+    result = driver.ratchet("init", "--help", cwd=tmp_path)
+    assert result.code == 0
+    text = " ".join(result.out.split())
+    for words in ("here or above", "the folder's", "here]"):
+        assert words in text
+
+
+def test_predict_says_which_columns_are_missing(
+    project: Path, champion: Path, driver: Driver
+) -> None:
     header, *rows = _rows(project)
     (project / "new.csv").write_text(
         "\n".join(",".join(row[1:2] + row[3:]) for row in [header, *rows[:20]]), encoding="utf-8"
     )
-    result = ratchet("predict", "--data", "new.csv", "--out", "o.csv", "--json", cwd=project)
+    result = driver.ratchet("predict", "--data", "new.csv", "--out", "o.csv", "--json", cwd=project)
     if result.code != 0:
         _refused(project, champion, result, {3}, ("charges",))
     else:
@@ -406,11 +446,11 @@ def test_predict_says_which_columns_are_missing(project: Path, champion: Path) -
 
 
 @pytest.mark.parametrize("name", ["missing file", "empty file", "header only", "garbage"])
-def test_init_on_bad_data_writes_nothing(name: str, tmp_path: Path) -> None:
+def test_init_on_bad_data_writes_nothing(name: str, tmp_path: Path, driver: Driver) -> None:
     (tmp_path / "data.csv").write_text(customers(20), encoding="utf-8")
     DATA[name][0](tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
-    result = ratchet(
+    result = driver.ratchet(
         "init", tmp_path, "--data", tmp_path / "data.csv", "--target", "churn", "--json"
     )
     assert result.code in {2, 3, 6}
@@ -418,13 +458,17 @@ def test_init_on_bad_data_writes_nothing(name: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_init_without_such_a_target_and_over_a_project(project: Path, tmp_path: Path) -> None:
+def test_init_without_such_a_target_and_over_a_project(
+    project: Path, tmp_path: Path, driver: Driver
+) -> None:
     data = project / "data.csv"
-    no_target = ratchet("init", tmp_path / "new", "--data", data, "--target", "chrun", "--json")
+    no_target = driver.ratchet(
+        "init", tmp_path / "new", "--data", data, "--target", "chrun", "--json"
+    )
     assert no_target.code in {2, 3}
     assert "churn" in _told(no_target)
     assert not (tmp_path / "new" / "ratchet.yaml").exists()
-    over = ratchet("init", project, "--data", data, "--target", "churn", "--json")
+    over = driver.ratchet("init", project, "--data", data, "--target", "churn", "--json")
     assert over.code in {2, 5}
     assert "ratchet.yaml" in _told(over)
     assert (project / "ratchet.yaml").read_text() == SMALL
@@ -528,27 +572,58 @@ def test_data_that_may_not_be_read(project: Path, champion: Path) -> None:
     _refused(project, champion, result, {3, 6}, (r"data\.csv", "permission|right|read"))
 
 
-def test_a_file_where_the_state_folder_should_be(tmp_path: Path) -> None:
+def test_a_file_where_the_state_folder_should_be(tmp_path: Path, driver: Driver) -> None:
     folder = small_project(tmp_path / "fresh", rows=50)
     (folder / ".ratchet").write_text("", encoding="utf-8")
-    result = ratchet("run", "--project", folder, "--json")
+    result = driver.ratchet("run", "--project", folder, "--json")
     assert result.code == 6
     assert ".ratchet" in _told(result)
 
 
-def test_damaged_databases(project: Path) -> None:
+def test_damaged_databases(project: Path, driver: Driver) -> None:
     (project / "data.csv").write_text(customers(ROWS, seed=3), encoding="utf-8")
     for name in ("ledger.db", "mlflow.db"):
         database = project / ".ratchet" / name
         whole = database.read_bytes()
         database.write_bytes(b"not a database" * 400)
-        result = ratchet("run", "--project", project, "--json")
+        result = driver.ratchet("run", "--project", project, "--json")
         assert result.code == 6, (name, result.out)
         assert name in _told(result)
         database.write_bytes(whole)
     # Both whole again: what was left open ends well.
-    assert ratchet("run", "--project", project, "--json").code in {0, 3}
+    assert driver.ratchet("run", "--project", project, "--json").code in {0, 3}
     assert kept(project).champion in (1, 2)
+
+
+def test_a_moved_project_leaves_its_old_place_alone(
+    champion: Path, tmp_path: Path, driver: Driver
+) -> None:
+    old = small_project(tmp_path / "old", ROWS)
+    assert driver.ratchet("run", "--project", old, "--json").data["outcome"] == "promoted"
+    new = old.rename(tmp_path / "new")
+    assert driver.ratchet("run", "--project", new, "--json").data["outcome"] == "skipped"
+    (new / "data.csv").write_text(customers(2 * ROWS), encoding="utf-8")
+    result = driver.ratchet("run", "--project", new, "--json")
+    assert result.code in {0, 3}, result.out
+    out = new / "scores.csv"
+    scored = driver.ratchet(
+        *("predict", "--project", new, "--data", new / "data.csv", "--out", out, "--json")
+    )
+    assert scored.data["rows"] == 2 * ROWS
+    assert not old.exists(), sorted(old.rglob("*"))
+
+
+def test_another_lake_begins_anew(project: Path, driver: Driver) -> None:
+    """The champion's table stayed in the old lake; that is no reason to stop."""
+    (project / "data.csv").write_text(customers(2 * ROWS), encoding="utf-8")
+    driver.ratchet("run", "--project", project, "--json")
+    (project / "data.csv").write_text(customers(3 * ROWS), encoding="utf-8")
+    result = driver.ratchet(
+        *("run", "--project", project, "--json", "--set", "storage.lake=elsewhere")
+    )
+    assert result.code in {0, 3}, result.out
+    assert result.data["outcome"] in ("promoted", "rejected")
+    assert result.data["snapshot"]["version"] == 0
 
 
 def test_files_may_not_grow(project: Path, champion: Path) -> None:
@@ -624,17 +699,19 @@ data:
 """
 
 
-def test_postgres_is_down(project: Path, champion: Path) -> None:
+def test_postgres_is_down(project: Path, champion: Path, driver: Driver) -> None:
     url = "postgresql://reader:${RATCHET_TEST_PASSWORD}@127.0.0.1:1/db"
     (project / "ratchet.yaml").write_text(POSTGRES.format(url=url), encoding="utf-8")
-    result = ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=SECRET)
+    result = driver.ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=SECRET)
     _refused(project, champion, result, {6}, (r"127\.0\.0\.1", "reach|answer|connect"))
     _nowhere(SECRET, project, result)
 
 
-def test_the_ledgers_postgres_is_down(project: Path, champion: Path) -> None:
+def test_the_ledgers_postgres_is_down(project: Path, champion: Path, driver: Driver) -> None:
     address = f"postgresql://writer:{SECRET}@127.0.0.1:1/db"
-    result = ratchet("run", "--project", project, "--json", "--set", f"storage.ledger={address}")
+    result = driver.ratchet(
+        "run", "--project", project, "--json", "--set", f"storage.ledger={address}"
+    )
     _refused(project, champion, result, {6}, (r"127\.0\.0\.1", "reach|answer|connect"))
     _nowhere(SECRET, project, result)
 
@@ -647,27 +724,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 
 def test_postgres_refuses_the_password(
-    server: PostgresServer, project: Path, champion: Path
+    server: PostgresServer, project: Path, champion: Path, driver: Driver
 ) -> None:
     address = server.url.rpartition("@")[2]
     url = f"postgresql://ratchet:${{RATCHET_TEST_PASSWORD}}@{address}"
     (project / "ratchet.yaml").write_text(POSTGRES.format(url=url), encoding="utf-8")
-    result = ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=SECRET)
+    result = driver.ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=SECRET)
     _refused(project, champion, result, {6}, ("password", "refuse", r"127\.0\.0\.1"))
     _nowhere(SECRET, project, result)
     # The right one, and no such table.
     password = quote(server.password, safe="")
-    result = ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=password)
+    result = driver.ratchet("run", "--project", project, "--json", RATCHET_TEST_PASSWORD=password)
     _refused(project, champion, result, {3, 4}, ("customers",))
     for form in (password, server.password):
         _nowhere(form, project, result)
 
 
 def test_the_ledgers_postgres_refuses_the_password(
-    server: PostgresServer, project: Path, champion: Path
+    server: PostgresServer, project: Path, champion: Path, driver: Driver
 ) -> None:
     address = f"postgresql://ratchet:{SECRET}@{server.url.rpartition('@')[2]}"
-    result = ratchet("run", "--project", project, "--json", "--set", f"storage.ledger={address}")
+    result = driver.ratchet(
+        "run", "--project", project, "--json", "--set", f"storage.ledger={address}"
+    )
     _refused(project, champion, result, {6}, ("password|refuse",))
     _nowhere(SECRET, project, result)
 
@@ -747,8 +826,10 @@ def test_interrupted_by_the_user(project: Path, champion: Path) -> None:
     assert again.data["outcome"] in ("promoted", "rejected")
 
 
-def test_gzip_that_ends_early(project: Path, champion: Path) -> None:
+def test_gzip_that_ends_early(project: Path, champion: Path, driver: Driver) -> None:
     packed = gzip.compress(customers(ROWS, seed=6).encode())
     (project / "data.csv.gz").write_bytes(packed[: len(packed) // 2])
-    result = ratchet("run", "--project", project, "--data", project / "data.csv.gz", "--json")
+    result = driver.ratchet(
+        "run", "--project", project, "--data", project / "data.csv.gz", "--json"
+    )
     _refused(project, champion, result, {3, 6}, (r"data\.csv\.gz",))

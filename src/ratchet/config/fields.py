@@ -59,6 +59,16 @@ def nested_model(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     return None, False
 
 
+def section_names(model: type[BaseModel]) -> frozenset[str]:
+    """The class names of all sections below ``model``: pydantic puts them into places."""
+    names: set[str] = set()
+    for field in model.model_fields.values():
+        nested, _ = nested_model(field.annotation)
+        if nested is not None:
+            names |= {nested.__name__, *section_names(nested)}
+    return frozenset(names)
+
+
 def field_of(model: type[BaseModel], key: str) -> FieldInfo | None:
     """The field a key of the file names."""
     for name, field in model.model_fields.items():

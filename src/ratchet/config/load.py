@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ratchet.config.fields import is_secret, known_keys, resolve_key
+from ratchet.config.fields import is_secret, known_keys, resolve_key, section_names
 from ratchet.config.secrets import masked
 from ratchet.config.suggest import hint
 from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
@@ -147,7 +147,8 @@ def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -
         error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden"
     )
     first = problems[0]
-    path = tuple(part for part in first["loc"] if not _is_internal(part))
+    branches = section_names(model)
+    path = tuple(p for p in first["loc"] if p not in branches and not _is_internal(p))
     dotted = ".".join(str(part) for part in path)
     others = len({tuple(p["loc"]) for p in problems}) - 1
     more = f" ({others} more after this one)" if others > 0 else ""

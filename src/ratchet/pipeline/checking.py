@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet import clock
+from ratchet.config.suggest import nearest
+from ratchet.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +50,7 @@ def check_table(
     from ratchet.checks.run import run_suite
 
     settings, data = project.settings.checks, project.settings.data
+    _refuse_misspelt(project, frame.collect_schema().names())
     suite = parse_suite(settings.expectations, where=_place(project))
     builtin = run_builtin(
         frame, data=data, settings=settings, now=now, expected=expected, modified=modified
@@ -67,6 +70,22 @@ def check_settings(project: Project) -> None:
 
     resolve_candidates(project.settings.training.algorithms)
     parse_suite(project.settings.checks.expectations, where=_place(project))
+
+
+def _refuse_misspelt(project: Project, columns: Sequence[str]) -> None:
+    """A column that was to be excluded must not be trained on because of a typing error.
+
+    One that is nowhere near any column is let pass: the source may have lost it.
+    """
+    for name in project.settings.data.exclude:
+        near = nearest(name, columns) if name not in columns else None
+        if near is not None:
+            raise ConfigError(
+                f"data.exclude names `{name}`, and the data has no such column",
+                fix=f"did you mean `{near}`?",
+                where=project.origins.nearest(("data", "exclude")),
+                code="column_missing",
+            )
 
 
 def check_source(project: Project, data: Path | None = None) -> Checked:
