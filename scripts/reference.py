@@ -108,7 +108,9 @@ def commands() -> str:
             lines += ["| option | what it does |", "|---|---|"]
             lines += [f"| {_option(p)} | {_cell(getattr(p, 'help', None) or '')} |" for p in own]
             lines.append("")
-    return NOTE + "\n".join(lines)
+    lines += ["## What `ratchet run --json` says\n", "| field of `data` | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {_cell(text)} |" for name, text in RUN_FIELDS.items()]
+    return NOTE + "\n".join(lines) + "\n"
 
 
 def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -151,17 +153,42 @@ def _tree(kind: type[RatchetError]) -> Iterator[type[RatchetError]]:
             yield from _tree(below)
 
 
+RUN_FIELDS = {
+    "run_id": "The run's id.",
+    "outcome": "`promoted`, `candidate` (passed, waits, or stopped after `--step`), `rejected`, `skipped` or `failed`.",
+    "reason": "Why it ended so, in a sentence.",
+    "trigger": "What set it off.",
+    "snapshot": "The pinned table: `table`, `version`, `rows`, `digest`, `change`, `reason`.",
+    "steps": "Each with `name`, `status` (done, reused, stopped, failed, not run), `seconds`, `cached`, `detail`, `error`.",
+    "candidates": "Each with `name`, `algorithm`, `params`, `status`, `error`, `cv` {metric: [mean, std]}, `folds`, `rounds`, `test` {metric: value}, `seconds`, `notes`.",
+    "best": "The name of the chosen candidate.",
+    "champion": "The version that served before: `version`, `run_id`, `bundle`, `bundle_digest`.",
+    "checks": "The check report: `passed`, `errors`, `warnings`, `results`.",
+    "comparison": "The paired comparison with the champion: difference, interval, bounds, verdict, rows needed.",
+    "gates": "Each with `name`, `group`, `value`, `threshold`, `passed`, `reason`, `where`.",
+    "model": "The registered version: `name`, `version`, `uri`, `bundle`, `digest`.",
+    "metrics": "Of the best candidate on the test rows; `precision`, `recall` and `f1` are weighted by class.",
+    "seconds": "Wall time.",
+    "error": "The fault of a failed run.",
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name."""
+    return {"configuration.md": configuration(), "commands.md": commands(), "errors.md": errors()}
+
+
 def main() -> int:
     """Write or compare the pages."""
-    pages = {"configuration.md": configuration(), "commands.md": commands(), "errors.md": errors()}
+    made = pages()
     if "--check" not in sys.argv:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        for name, text in pages.items():
+        for name, text in made.items():
             (FOLDER / name).write_text(text, encoding="utf-8")
         return 0
     stale = [
         name
-        for name, text in pages.items()
+        for name, text in made.items()
         if not (FOLDER / name).is_file() or (FOLDER / name).read_text(encoding="utf-8") != text
     ]
     for name in stale:
