@@ -396,6 +396,12 @@ def test_bad_commands(
     _refused(project, champion, result, {2, 3, 5, 6}, words)
 
 
+def test_two_versions_are_compared_and_not_listed(project: Path, driver: Driver) -> None:
+    data = driver.ratchet("models", "compare", "1", "champion", "--project", project, "--json").data
+    assert data["a"]["metrics"] == data["b"]["metrics"]
+    assert data["a"]["version"] == 1
+
+
 def test_a_reader_that_goes_away_is_no_fault(project: Path) -> None:
     """``ratchet predict ... | head``."""
     (project / "many.csv").write_text(customers(20_000), encoding="utf-8")

@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     options: Options,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to [default: ./ratchet-demo].")
+        Path | None, typer.Argument(metavar="[DIR]", help=r"Where to \[default: ./ratchet-demo].")
     ] = None,
     seed: Annotated[int, typer.Option(help="Other customers.")] = 7,
     rows: Annotated[int, typer.Option(min=500, help="Customers per month.")] = 2000,

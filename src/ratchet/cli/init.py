@@ -27,10 +27,10 @@ def init(
     ],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict.")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to [default: here].")
+        Path | None, typer.Argument(metavar="[DIR]", help=r"Where to \[default: here].")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The project's name [default: the folder's].")
+        str | None, typer.Option(help=r"The project's name \[default: the folder's].")
     ] = None,
     positive: Annotated[
         str | None, typer.Option(metavar="LABEL", help="The class to find.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +26,25 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and chan
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="The model versions and what serves.", invoke_without_command=True)
-    group.callback()(models)
+
+    @group.callback()
+    def list_unless_asked_for_more(
+        context: typer.Context,
+        project: Annotated[
+            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
+        ] = None,
+        env: Annotated[
+            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
+        ] = None,
+        assignments: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ) -> None:
+        """List the model versions, newest first, with their test metrics and aliases."""
+        if context.invoked_subcommand is None:
+            models(project=project, env=env, assignments=assignments, as_json=as_json)
+
     group.command("compare")(compare)
     app.add_typer(group, name="models")
     app.command("promote")(promote)
@@ -102,7 +122,7 @@ def promote(
             tracking,
             version,
             alias=known,
-            by=getpass.getuser(),
+            by=_who(),
             reason=reason or ("" if force else "promoted by hand"),
             force=force,
         ),
@@ -124,9 +144,7 @@ def rollback(
 
     return _change(
         options,
-        lambda ledger, tracking: plan_rollback(
-            ledger, tracking, by=getpass.getuser(), reason=reason, to=to
-        ),
+        lambda ledger, tracking: plan_rollback(ledger, tracking, by=_who(), reason=reason, to=to),
         dry_run,
     )
 
@@ -168,21 +186,34 @@ def who_served(
     return Answer(body, show)
 
 
+def _who() -> str:
+    """Who asks; in a container a user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
-    from ratchet.errors import ConflictError
+    from ratchet.errors import ConflictError, EnvironmentFault
     from ratchet.registry.plans import explain
-    from ratchet.registry.promotion import apply
+    from ratchet.registry.promotion import apply, reconcile
 
     project = options.load()
+    behind = ""
     with project.open_ledger(create=False) as ledger:
-        tracking = project.open_tracking()
         if dry_run:
-            plan: PromotionPlan = make_plan(ledger, tracking)
+            plan: PromotionPlan = make_plan(ledger, None)
         else:
             with ledger.lease("ratchet promote"):
-                plan = make_plan(ledger, tracking)
+                # The ledger says what serves: going back must work while MLflow is away.
+                plan = make_plan(ledger, None)
                 if not plan.refusal:
-                    apply(plan, ledger, tracking)
+                    apply(plan, ledger, None)
+                    try:
+                        reconcile(ledger, project.open_tracking())
+                    except EnvironmentFault as error:
+                        behind = str(error)
     if plan.refusal and not dry_run:
         raise ConflictError(
             f"Version {plan.version} is not promoted: {plan.refusal}",
@@ -199,6 +230,7 @@ def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
         "applied": not dry_run and not plan.refusal,
         "refusal": plan.refusal or None,
         "changes": [step.line() for step in plan.steps],
+        "registry_behind": behind or None,
     }
 
     def show(console: Console) -> None:
@@ -206,6 +238,11 @@ def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
 
         for line in lines:
             console.print(Text(("would: " if dry_run else "") + line), soft_wrap=True)
+        if behind:
+            console.print(
+                Text(f"MLflow's aliases follow with the next run or promotion: {behind}"),
+                soft_wrap=True,
+            )
 
     return Answer(body, show, 3 if plan.refusal else 0)
 

@@ -7,6 +7,7 @@ raised, into output and an exit code.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -69,7 +70,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[
             Path | None,
             typer.Option(
-                "--project", metavar="DIR", help="Project folder [default: here or above]."
+                "--project", metavar="DIR", help=r"Project folder \[default: here or above]."
             ),
         ],
         None,
@@ -129,6 +130,10 @@ def deliver(answer: Callable[[], Answer], options: Options) -> int:
     as_json = options.json
     try:
         given = answer()
+        if as_json:
+            write_json({"ok": True, "data": given.data})
+        else:
+            given.show(console())
     except RatchetError as error:
         if options.opened is not None:
             error.where = options.opened.origins.locate(error.where)
@@ -138,12 +143,13 @@ def deliver(answer: Callable[[], Answer], options: Options) -> int:
         return 130
     except BrokenPipeError:
         raise
+    except OSError as error:
+        # Polars raises a broken pipe as a plain error of the operating system.
+        if error.errno == errno.EPIPE or "Broken pipe" in str(error):
+            raise BrokenPipeError from None
+        return fail(_bug(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the process's edge: a bug becomes exit code 1
         return fail(_bug(error), as_json=as_json)
-    if as_json:
-        write_json({"ok": True, "data": given.data})
-    else:
-        given.show(console())
     return given.exit_code
 
 
@@ -188,5 +194,6 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width: give tables room instead of cutting words at 80 columns.
-    width = None if stream.isatty() else int(os.environ.get("COLUMNS", "120"))
+    asked = os.environ.get("COLUMNS", "")
+    width = max(40, int(asked)) if asked.isdecimal() else None if stream.isatty() else 120
     return Console(stderr=stderr, highlight=False, emoji=False, width=width)

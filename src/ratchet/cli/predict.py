@@ -27,7 +27,9 @@ def predict(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where to: .csv or .parquet [default: stdout]."),
+        typer.Option(
+            "--out", metavar="FILE", help=r"Where to: .csv or .parquet \[default: stdout]."
+        ),
     ] = None,
     model: Annotated[
         str,

@@ -15,7 +15,8 @@ def plain_table(*columns: str) -> Table:
     """A table without a frame: it survives pipes, logs and narrow terminals."""
     table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name, overflow="fold")
+        # An id that is broken over two lines cannot be copied.
+        table.add_column(name, overflow="fold", no_wrap=name in ("run", "version", "started (UTC)"))
     return table
 
 

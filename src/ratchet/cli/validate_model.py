@@ -28,7 +28,7 @@ def validate_model(
         str | None,
         typer.Option(
             metavar="NAME[@ALIAS|/VERSION]",
-            help="The model [default: the project's champion].",
+            help=r"The model \[default: the project's champion].",
         ),
     ] = None,
     min_accuracy: Least = None,

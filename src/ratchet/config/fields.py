@@ -82,18 +82,31 @@ def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
+def is_replaced(model: type[BaseModel], path: Sequence[str | int]) -> bool:
+    """Whether a mapping is replaced as a whole: its field is declared ``{"merge": "replace"}``."""
+    field = _find(model, path)
+    extra = field.json_schema_extra if field is not None else None
+    return isinstance(extra, dict) and extra.get("merge") == "replace"
+
+
 def is_secret(model: type[BaseModel], path: Sequence[str | int]) -> bool:
     """Whether a setting's value must not be shown: its field is declared with ``repr=False``."""
-    current: type[BaseModel] | None = model
-    field = None
-    for part in path:
-        if isinstance(part, int) or current is None:
-            continue
-        found = field_of(current, part)
-        if found is None:
-            continue  # a free key of a dictionary of sections
-        field, (current, _) = found, nested_model(found.annotation)
+    field = _find(model, path)
     return field is not None and not field.repr
+
+
+def _find(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo | None:
+    """The field at the end of ``path``; None where a free key stands there."""
+    current: type[BaseModel] | None = model
+    field: FieldInfo | None = None
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = field_of(current, part) if current is not None else None
+        if field is None:
+            continue  # a free key of a dictionary of sections
+        current, _ = nested_model(field.annotation)
+    return field
 
 
 def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> tuple[str, ...]:

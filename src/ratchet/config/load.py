@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ratchet.config.fields import is_secret, known_keys, resolve_key, section_names
+from ratchet.config.fields import is_replaced, is_secret, known_keys, resolve_key, section_names
 from ratchet.config.secrets import masked
 from ratchet.config.suggest import hint
 from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
@@ -90,11 +90,11 @@ def load_settings(
     places: dict[KeyPath, Place] = {}
     for path, shown in files:
         values, found = read_yaml(path, shown)
-        merged = _merge(merged, values, ())
+        merged = _merge(merged, values, (), model)
         places.update(found)
     for name in sorted(key for key in environment if key.startswith(PREFIX)):
         keys = resolve_key(model, name.removeprefix(PREFIX).split("__"), name, exact=False)
-        _assign(merged, places, keys, environment[name], name)
+        _assign(merged, places, keys, environment[name], name, model)
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -105,7 +105,7 @@ def load_settings(
             )
         origin = f"--set {key.strip()}"
         keys = resolve_key(model, key.strip().split("."), origin, exact=True)
-        _assign(merged, places, keys, value, origin)
+        _assign(merged, places, keys, value, origin, model)
     origins = Origins(places)
     try:
         return Loaded(model.model_validate(merged), origins)
@@ -113,12 +113,23 @@ def load_settings(
         raise _explain(error, model, origins) from None
 
 
-def _merge(below: Any, above: Any, path: KeyPath) -> Any:
+def _merge(below: Any, above: Any, path: KeyPath, model: type[BaseModel]) -> Any:
+    """``above`` laid over ``below``: sections key by key, all else in its place.
+
+    A section of another ``type`` is another thing and replaces the one below, and so does a
+    mapping whose field says so.
+    """
     if isinstance(below, dict) and isinstance(above, dict):
+        if "type" in above and above["type"] != below.get("type"):
+            return above
+        if is_replaced(model, path):
+            return above
         result = dict(below)
         for key, value in above.items():
             result[key] = (
-                _merge(result[key], value, (*path, key)) if result.get(key) is not None else value
+                _merge(result[key], value, (*path, key), model)
+                if result.get(key) is not None
+                else value
             )
         return result
     return above
@@ -130,14 +141,26 @@ def _assign(
     keys: tuple[str, ...],
     text: str,
     origin: str,
+    model: type[BaseModel],
 ) -> None:
     value = parse_value(text, origin)
-    for key in reversed(keys):
-        value = {key: value}
-    merged = _merge(values, value, ())
+    below: Any = values
+    for key in keys:
+        below = below.get(key) if isinstance(below, dict) else None
+    if below is not None:
+        value = _merge(below, value, keys, model)
+    merged = _put(values, keys, value)
     values.clear()
     values.update(merged)
     places[keys] = Place(origin, 0)
+
+
+def _put(values: Any, keys: tuple[str, ...], value: Any) -> Any:
+    """``values`` with ``value`` at the place that ``keys`` name."""
+    if not keys:
+        return value
+    base = values if isinstance(values, dict) else {}
+    return {**base, keys[0]: _put(base.get(keys[0]), keys[1:], value)}
 
 
 def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -> ConfigError:

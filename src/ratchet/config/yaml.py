@@ -115,6 +115,8 @@ def _parse(text: str, shown: str, *, numbered: bool) -> tuple[Any, dict[KeyPath,
             why=" ".join(part for part in (error.context, error.problem) if part),
             where=str(Place(shown, line)),
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{shown} is nested too deeply", where=shown) from None
     except yaml.YAMLError as error:
         raise ConfigError(
             f"{shown} is not valid YAML", why=str(error).splitlines()[0], where=shown

@@ -69,19 +69,22 @@ def judge_champion(
         return GateResult(NAME, "champion", None, limit, False, reason, place)
     bound = found.difference - quantile_one_sided(level) * found.se
     passed = bound > limit and found.difference >= 0
-    reason = f"{_figures(found, opponent)}; {_verdict(found, bound, limit, passed, level)}"
+    reason = f"{_figures(found, opponent, level)}; {_verdict(found, bound, limit, passed, level)}"
     if opponent.use > 1:
-        reason += f" (use {opponent.use} of these test rows: proof at {1 - level:.2%})"
+        reason += f" (decision {opponent.use} on these test rows)"
     return GateResult(NAME, "champion", bound, limit, passed, reason, place)
 
 
-def _figures(found: Comparison, opponent: Opponent) -> str:
-    """Both values and the difference with its interval."""
+def _figures(found: Comparison, opponent: Opponent, level: float) -> str:
+    """Both values and the difference with the bounds that decide, each at its own level."""
     title = find_metric(found.metric).title
+    difference = found.difference or 0.0
+    reach = quantile_one_sided(level) * (found.se or 0.0)
     return (
         f"{title} {found.new:.4f} against {found.old:.4f} of version {opponent.version} on "
-        f"{found.n:,} rows: a difference of {_signed(found.difference)} "
-        f"({found.confidence * 100:g}% interval {_signed(found.low)} to {_signed(found.high)})"
+        f"{found.n:,} rows: a difference of {_signed(difference)} (with "
+        f"{(1 - level) * 100:.4g}% confidence at least {_signed(difference - reach)}, at most "
+        f"{_signed(difference + reach)})"
     )
 
 
@@ -94,7 +97,7 @@ def _verdict(found: Comparison, bound: float, limit: float, passed: bool, level:
     difference, se = found.difference or 0.0, found.se or 0.0
     if passed:
         return "proven better" if bound > 0 else f"proven not worse by {-limit:g} or more"
-    if found.upper is not None and found.upper < 0:
+    if difference + quantile_one_sided(level) * se < 0:
         return "proven worse"
     if found.reason:
         return found.reason

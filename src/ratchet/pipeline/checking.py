@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet import clock
 from ratchet.config.suggest import nearest
-from ratchet.errors import ConfigError
+from ratchet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.checks.report import CheckReport
     from ratchet.data.schema import TableSchema
+    from ratchet.data.sources.port import Source
     from ratchet.ledger.reader import LedgerReader
     from ratchet.project import Project
 
@@ -90,8 +91,6 @@ def _refuse_misspelt(project: Project, columns: Sequence[str]) -> None:
 
 def check_source(project: Project, data: Path | None = None) -> Checked:
     """Judge the settings and the source as they are now, storing nothing."""
-    import polars as pl
-
     from ratchet.data.roles import Roles
     from ratchet.data.schema import TableSchema
     from ratchet.data.sources.open_source import open_source
@@ -105,7 +104,7 @@ def check_source(project: Project, data: Path | None = None) -> Checked:
         columns=settings.columns or None,
         order_by=settings.id,
     )
-    frame = pl.concat(list(source.batches()))
+    frame = read_all(source)
     roles = Roles.of(settings)
     roles.require(frame.columns)
     check_features(
@@ -122,6 +121,24 @@ def check_source(project: Project, data: Path | None = None) -> Checked:
         now=clock.now(),
     )
     return Checked(source.describe(), frame.height, report)
+
+
+def read_all(source: Source) -> pl.DataFrame:
+    """Every row of a source in memory.
+
+    Raises:
+        DataError: there is none.
+    """
+    import polars as pl
+
+    batches = list(source.batches())
+    if not batches:
+        raise DataError(
+            f"The source holds no rows: {source.describe()}",
+            fix="look at what fills it",
+            code="no_rows",
+        )
+    return pl.concat(batches)
 
 
 def stale(project: Project, facts: Mapping[str, Any], now: datetime) -> str | None:

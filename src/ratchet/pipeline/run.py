@@ -23,21 +23,24 @@ from ratchet.pipeline.request import Request
 from ratchet.pipeline.step import Reporter, Silent, Step, StepContext, StepOutput
 from ratchet.pipeline.telling import notices, tell
 from ratchet.pipeline.workspace import Workspace
+from ratchet.project import Project, load_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ratchet.ledger.store import Ledger
-    from ratchet.project import Project
 
 # A service that is away for a moment must not cost a training run.
 _RETRY_SECONDS = (0.5, 2.0)
 
 
 def run(
-    project: Project, request: Request | None = None, *, reporter: Reporter | None = None
+    project: Project | Path | str,
+    request: Request | None = None,
+    *,
+    reporter: Reporter | None = None,
 ) -> Run:
-    """Run the pipeline once.
+    """Run the pipeline of a project, or of the project in a folder, once.
 
     Faults of a step end the run as ``failed`` and are in its ``fault``.
 
@@ -47,6 +50,8 @@ def run(
         UsageError: the request names a run, a step or a version that is not there.
         StorageError, UnreachableError: the ledger itself fails; the run stays open.
     """
+    if not isinstance(project, Project):
+        project = load_project(project)
     request = request or Request()
     if request.until is not None and request.until not in [step.name for step in STEPS]:
         names = ", ".join(step.name for step in STEPS)

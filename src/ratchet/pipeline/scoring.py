@@ -79,6 +79,10 @@ def score_file(
     """
     from ratchet.packaging.model import Model
 
+    if out is not None and out.resolve() == data.resolve():
+        raise UsageError(
+            f"{out.name} is the file to be scored itself", fix="name another file with --out"
+        )
     version = find_version(project, model)
     loaded = Model.load(project.state / version.bundle_path)
     source = _source(project, data, loaded)

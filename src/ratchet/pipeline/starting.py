@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ratchet.config.load import load_settings
 from ratchet.errors import ConfigError, ConflictError, UsageError
+from ratchet.pipeline.checking import read_all
 from ratchet.pipeline.project_file import Draft, render
 from ratchet.pipeline.store import storing, write_atomic
-from ratchet.project import FILE, source_for_file
+from ratchet.project import FILE, ProjectSettings, source_for_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,18 +92,34 @@ def start_project(folder: Path, wishes: Wishes) -> Started:
             code="regression",
         )
     draft = _draft(file.parent, wishes, table, guessed, (*table.notes, *notes))
+    text = render(draft)
+    _require_readable(text)
     with storing():
         file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, render(draft))
+    write_atomic(file, text)
     return Started(
         file, draft.project, task.kind, table.frame.height, draft.columns, tuple(draft.notes)
     )
 
 
+def _require_readable(text: str) -> None:
+    """What is written must be read again: names may hold what no project file can."""
+    with TemporaryDirectory(prefix="ratchet-") as name:
+        path = Path(name) / FILE
+        path.write_text(text, encoding="utf-8")
+        try:
+            load_settings(ProjectSettings, [(path, FILE)], {})
+        except ConfigError as error:
+            raise UsageError(
+                "This table cannot be described in a project file",
+                why=f"{error.what}{': ' if error.why else ''}{error.why}",
+                fix="give the columns shorter and plainer names, and each one role",
+                code="not_describable",
+            ) from None
+
+
 def _look(data: str, root: Path) -> _Table:
     """Read the table in the way that was found to fit it."""
-    import polars as pl
-
     from ratchet.data.settings import SourceSettings
     from ratchet.data.sources.open_source import open_source
     from ratchet.data.sources.sniff import sniff_csv
@@ -118,7 +137,7 @@ def _look(data: str, root: Path) -> _Table:
             source, notes = {"type": kind.type, "path": str(path)}, ()
             settings = kind
         opened = open_source(settings, root, columns=kinds)
-        frame = pl.concat(list(opened.batches()))
+        frame = read_all(opened)
     except ConfigError as error:
         # It was the command line that named the file, not a project file.
         raise UsageError(error.what, why=error.why, fix=error.fix, code=error.name) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import DataError, UsageError
+from ratchet.pipeline.checking import read_all
 from ratchet.pipeline.scoring import find_version
 
 if TYPE_CHECKING:
@@ -94,8 +95,6 @@ def _reference(project: Project, name: str | None) -> str:
 
 
 def _measure(project: Project, model: Model, data: Path) -> Metrics:
-    import polars as pl
-
     from ratchet.data.sources.open_source import open_source
     from ratchet.data.task import Task
     from ratchet.evaluation.metrics import evaluate
@@ -114,7 +113,7 @@ def _measure(project: Project, model: Model, data: Path) -> Metrics:
             fix="give rows with their labels",
             code="column_missing",
         )
-    frame = pl.concat(list(source.batches()))
+    frame = read_all(source)
     task = Task("binary" if len(model.classes) == 2 else "multiclass", model.classes)
     threshold = 0.5 if model.threshold is None else model.threshold
     return evaluate(task.encode(frame[target]), model.score(frame), task=task, threshold=threshold)

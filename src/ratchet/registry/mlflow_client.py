@@ -44,16 +44,41 @@ def connect(uri: str) -> Any:
         UnreachableError: the server does not answer.
         ConfigError: an address that leads nowhere.
     """
-    _look_for(uri)
+    new = uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists()
+    if not new:
+        _look_for(uri)
     with uncollected():
         _import_quietly()
     with quietly(), faults(uri):
         from mlflow.tracking import MlflowClient
 
+        if new:
+            _make_store(Path(uri.removeprefix(_SQLITE)))
+
         address = uri.replace("postgresql://", "postgresql+psycopg://", 1)
         client = MlflowClient(tracking_uri=address, registry_uri=address)
         client.search_experiments(max_results=1)  # opens the store, and makes or checks its tables
         return client
+
+
+def _make_store(path: Path) -> None:
+    """A new store, made aside and renamed when it is whole.
+
+    MLflow makes its tables statement by statement: a process that dies in between leaves a file
+    in which neither it nor MLflow itself can go on.
+    """
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    for left in path.parent.glob(f".{path.name}.*.partial*"):
+        left.unlink()
+    _try_file(partial)
+    store = SqlAlchemyStore(f"{_SQLITE}{partial}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+    store.engine.dispose()
+    with closing(sqlite3.connect(partial)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    partial.replace(path)
 
 
 def _import_quietly() -> None:

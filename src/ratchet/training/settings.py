@@ -51,6 +51,7 @@ class TrainingSettings(Section):
     )
     algorithms: dict[str, dict[str, Any]] = Field(
         default_factory=_default_algorithms,
+        json_schema_extra={"merge": "replace"},
         description=(
             "The candidates and the parameters in which they differ from their defaults: "
             "lightgbm, xgboost, random_forest, logistic_regression, svm, an installed plug-in, or "

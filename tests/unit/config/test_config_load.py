@@ -150,3 +150,34 @@ def test_a_refused_secret_is_not_shown(tmp_path):
         load_settings(HiddenList, [(path, "f.yaml")], {})
     assert "s3cret" not in str(caught.value.to_json())
     assert caught.value.where == "f.yaml:2"
+
+
+class Source(Section):
+    type: str = Field(description="kind")
+    path: str | None = Field(default=None, description="file")
+    url: str | None = Field(default=None, description="address")
+
+
+class Replacing(Section):
+    source: Source = Field(description="one of several kinds")
+    algorithms: dict[str, dict[str, int]] = Field(
+        default_factory=dict, json_schema_extra={"merge": "replace"}, description="as a whole"
+    )
+
+
+BASE = "source: {type: csv, path: a.csv}\nalgorithms: {a: {n: 1}, b: {}}\n"
+
+
+def test_a_source_of_another_type_replaces_the_one_below(tmp_path):
+    (tmp_path / "b.yaml").write_text(BASE)
+    (tmp_path / "o.yaml").write_text("source: {type: postgres, url: x}\nalgorithms: {b: {}}\n")
+    files = [(tmp_path / "b.yaml", "b.yaml"), (tmp_path / "o.yaml", "o.yaml")]
+    settings = load_settings(Replacing, files, {}).settings
+    assert settings.source == Source(type="postgres", url="x")
+    assert settings.algorithms == {"b": {}}
+    one_key = load_settings(Replacing, files[:1], {}, ["source.path=c.csv", "algorithms.a.n=2"])
+    assert one_key.settings.source == Source(type="csv", path="c.csv")
+    assert one_key.settings.algorithms == {"a": {"n": 2}, "b": {}}
+    whole = load_settings(Replacing, files[:1], {}, ["algorithms={c: {}}", "source={type: d}"])
+    assert whole.settings.algorithms == {"c": {}}
+    assert whole.settings.source == Source(type="d")

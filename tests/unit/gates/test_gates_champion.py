@@ -77,8 +77,8 @@ def test_the_reason_says_both_values_the_interval_and_what_is_missing():
     result = judge(0.01)
     assert result.reason == (
         "ROC-AUC 0.8100 against 0.8000 of version 3 on 2,000 rows: a difference of +0.0100 "
-        "(95% interval -0.0096 to +0.0296); not proven better: about 12,366 test rows would be "
-        "needed"
+        "(with 95% confidence at least -0.0064, at most +0.0264); "
+        "not proven better: about 12,366 test rows would be needed"
     )
     assert result.value == pytest.approx(0.01 - Z95 * 0.01)
     assert result.threshold == 0
@@ -122,7 +122,7 @@ def test_later_uses_of_the_same_rows_need_more_proof_and_end():
     assert judge(0.02, use=1).passed
     assert not judge(0.02, use=2).passed
     assert judge(0.023, use=2).passed
-    assert "use 2 of these test rows: proof at 98.75%" in judge(0.023, use=2).reason
+    assert "with 98.75% confidence" in judge(0.023, use=2).reason
     used_up = judge(0.5, use=8)
     assert not used_up.passed
     assert "have decided 7 times and are used up" in used_up.reason

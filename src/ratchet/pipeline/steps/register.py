@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ratchet.errors import EnvironmentFault
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps import evaluate, gate, train, validate
 from ratchet.pipeline.steps.package import BUNDLE
@@ -180,7 +181,7 @@ def _keep_bundle(context: StepContext) -> Path:
 
 
 def _promote(context: StepContext, tracking: MlflowTracking, version: Version) -> str:
-    from ratchet.registry.promotion import apply, plan_promotion
+    from ratchet.registry.promotion import apply, plan_promotion, reconcile
 
     reason: str = context.outputs["gate"].facts["verdict"]["reason"]
     if context.champion is None:
@@ -190,13 +191,18 @@ def _promote(context: StepContext, tracking: MlflowTracking, version: Version) -
         reason += f"; better than version {context.champion['version']} by {difference:.4f}"
     plan = plan_promotion(
         context.ledger,
-        tracking,
+        None,
         version.version,
         by="run",
         reason=reason,
         run_id=context.run_id,
     )
-    apply(plan, context.ledger, tracking)
+    apply(plan, context.ledger, None)
+    try:
+        reconcile(context.ledger, tracking)
+    except EnvironmentFault as error:
+        # What serves is decided and stored; the aliases follow with the next run or promotion.
+        context.reporter.note(f"MLflow's aliases are behind: {error}")
     return reason
 
 

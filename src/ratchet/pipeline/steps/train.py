@@ -101,6 +101,8 @@ def _ship(
             matrix = result.recipe.matrix(test.head(_VERIFIED))
             return result, export_model(result.fitted, matrix, folder)
         except RatchetError as error:
+            if error.name != "no_exact_form":
+                raise
             _empty(folder)
             refused.append(f"{name}: {error.what}")
             context.reporter.note(f"{name} cannot be shipped: {error.what}")

@@ -64,7 +64,9 @@ class RandomForest:
             size = {"n_estimators": 150, "min_samples_leaf": 3, "max_samples": None}
         else:
             share = min(1.0, ROWS_PER_TREE / rows)
-            size = {"n_estimators": 100, "min_samples_leaf": 10, "max_samples": share}
+            # A thousand leaves a tree: more of them cost hundreds of megabytes where it serves.
+            leaf = max(10, int(rows * share) // 1_000)
+            size = {"n_estimators": 100, "min_samples_leaf": leaf, "max_samples": share}
         return {**size, "max_features": "sqrt"}
 
     def rounds(self, task: Task, rows: int, features: int) -> int | None:
