@@ -432,7 +432,7 @@ def test_without_a_command_there_is_help_and_no_error(tmp_path: Path, driver: Dr
 def test_help_shows_what_is_taken_when_nothing_is_given(tmp_path: Path, driver: Driver) -> None:
     result = driver.ratchet("init", "--help", cwd=tmp_path)
     assert result.code == 0
-    text = " ".join(result.out.split())
+    text = " ".join(result.out.replace("│", " ").split())
     for words in ("here or above", "the folder's", "here]"):
         assert words in text
 
