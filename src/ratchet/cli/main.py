@@ -77,6 +77,8 @@ def _invoke(arguments: list[str]) -> int:
     except typer.Abort:
         return fail(RatchetError("Interrupted"), as_json=as_json)
     except TyperException as error:
+        if not arguments:
+            return 2  # the help was printed
         return fail(_usage(error), as_json=as_json)
     except BrokenPipeError:
         # The reader went away (`| head`): end quietly, and let nothing flush into the void.

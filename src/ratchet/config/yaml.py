@@ -25,6 +25,8 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 _MAX_BYTES = 4_000_000
+# The same grammar in C, where PyYAML was built with it.
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def read_yaml(path: Path, shown: str) -> tuple[dict[str, Any], dict[KeyPath, Pla
 
 def _parse(text: str, shown: str, *, numbered: bool) -> tuple[Any, dict[KeyPath, Place]]:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark and numbered else 0
         raise ConfigError(
@@ -157,7 +159,7 @@ class _Reader:
             self.open.discard(id(node))
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
-        if node.style is not None:
+        if node.style:  # the reader in C writes "" for plain, the other one None
             return node.value
         return parse_scalar(node.value, self.place(node))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Verdict = Literal["superior", "non_inferior", "worse", "not_enough_evidence"]
 Floats = npt.NDArray[np.float64]
 
+SAME_SCORES = "both models score these rows alike"
 MIN_ROWS = 30
 MIN_CLASS_ROWS = 10
 POWER = 0.8
@@ -176,7 +177,7 @@ def _conclude(
         verdict=_verdict(lower, upper, margin),
         n=rows,
         rows_needed=rows_needed(difference + margin, se, rows, 1 - confidence),
-        reason="both models score these rows alike" if alike else "",
+        reason=SAME_SCORES if alike else "",
     )
 
 

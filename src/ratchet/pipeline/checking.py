@@ -172,10 +172,13 @@ def stale(project: Project, facts: Mapping[str, Any], now: datetime) -> str | No
 
 def last_good_schema(project: Project, ledger: LedgerReader) -> TableSchema | None:
     """The schema of the newest run whose data passed its checks."""
+    known = {version.version: version for version in project.open_lake().history("data")}
     for run in ledger.runs(100):
         checks = run.summary.get("checks")
-        if checks and checks["passed"] and run.snapshot_version is not None:
-            return project.open_lake().snapshot("data", run.snapshot_version).schema
+        # Another or a new lake does not hold the versions of the old one.
+        snapshot = known.get(run.snapshot_version) if run.snapshot_version is not None else None
+        if checks and checks["passed"] and snapshot is not None:
+            return snapshot.schema
     return None
 
 

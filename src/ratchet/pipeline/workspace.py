@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from ratchet.data.lake import Lake
@@ -36,6 +37,7 @@ class Workspace:
         self._data = data
         self._read: dict[int, pl.DataFrame] = {}
         self._kept: dict[int, KeptTable] = {}
+        self._parts: dict[tuple[int, str], pl.DataFrame] = {}
 
     def rows(self, snapshot: Snapshot) -> pl.LazyFrame:
         """All rows of the snapshot: in memory, unless only a sample is to be trained on."""
@@ -52,6 +54,18 @@ class Workspace:
             found = self._kept[snapshot.version] = self._keep(snapshot)
             self._read.pop(snapshot.version, None)
         return found
+
+    def part(self, snapshot: Snapshot, parts: np.ndarray, name: str) -> pl.DataFrame:
+        """The kept rows of one part of the run's split, cut once."""
+        import polars as pl
+
+        from ratchet.data.split import PARTS
+
+        key = (snapshot.version, name)
+        if key not in self._parts:
+            chosen = pl.Series(parts == PARTS.index(name))
+            self._parts[key] = self.table(snapshot).frame.filter(chosen)
+        return self._parts[key]
 
     def _keep(self, snapshot: Snapshot) -> KeptTable:
         from ratchet.data.duplicates import drop_duplicates

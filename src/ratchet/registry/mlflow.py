@@ -17,7 +17,7 @@ from typing import Any
 from ratchet.errors import ConflictError
 from ratchet.packaging import bundle as files
 from ratchet.packaging.signature import Signature
-from ratchet.registry.mlflow_client import connect, faults, quietly
+from ratchet.registry.mlflow_client import connect, faults, quietly, relocate
 from ratchet.registry.mlflow_model import DATA, ModelFiles, write_model_files
 from ratchet.registry.mlflow_runs import RUN, log_run, make_tags
 from ratchet.registry.runs import RunLog
@@ -128,6 +128,9 @@ class MlflowTracking:
                 self._experiment_id = str(
                     client.create_experiment(self.experiment, artifact_location=self.artifacts)
                 )
+            elif self._was_moved(found.artifact_location):
+                relocate(self.uri, found.artifact_location, str(self.artifacts))
+                self._experiment_id = str(found.experiment_id)
             elif found.lifecycle_stage == "deleted":
                 raise ConflictError(
                     f"The MLflow experiment {self.experiment} was deleted",
@@ -137,6 +140,14 @@ class MlflowTracking:
             else:
                 self._experiment_id = str(found.experiment_id)
         return self._experiment_id
+
+    def _was_moved(self, location: str) -> bool:
+        """Whether the embedded store keeps its files where the project was before."""
+        return (
+            self.artifacts is not None
+            and self.uri.startswith("sqlite:///")
+            and location.rstrip("/") != self.artifacts.rstrip("/")
+        )
 
     def _ensure_model(self, client: Any, model: str) -> None:
         if not client.search_registered_models(f"name = '{model}'", max_results=1):

@@ -81,6 +81,34 @@ def _make_store(path: Path) -> None:
     partial.replace(path)
 
 
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def relocate(uri: str, old: str, new: str) -> None:
+    """Tell an embedded store that its files lie elsewhere now: MLflow keeps absolute places.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    path = Path(uri.removeprefix(_SQLITE))
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+            for table, column in _PLACES:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE {column} = ? OR {column} LIKE ? || '/%'",
+                    (new.rstrip("/"), len(old.rstrip("/")) + 1, old, old.rstrip("/")),
+                )
+    except sqlite3.Error as error:
+        raise sqlite_fault(error, str(path), "MLflow database") from None
+
+
 def _import_quietly() -> None:
     # MLflow reads these when it is imported and when it is used, and sets its loggers up on
     # import: only after that can ``quietly`` turn them down.

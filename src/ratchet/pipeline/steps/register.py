@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import EnvironmentFault
+from ratchet.evaluation.compare import SAME_SCORES
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps import evaluate, gate, train, validate
 from ratchet.pipeline.steps.package import BUNDLE
@@ -45,11 +46,18 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 
 
 def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
-    """The end of a run that made the very model that serves; None for every other run."""
+    """The end of a run that made the model that serves once more; None for every other run."""
     champion = context.champion
-    if champion is None or champion["bundle_digest"] != context.outputs["package"].facts["digest"]:
+    if champion is None:
         return None
-    this = f"this model is byte for byte the champion, version {champion['version']}"
+    found = context.outputs["evaluate"].json(evaluate.COMPARISON)["comparison"]
+    if champion["bundle_digest"] == context.outputs["package"].facts["digest"]:
+        this = f"this model is byte for byte the champion, version {champion['version']}"
+    elif found is not None and found["reason"] == SAME_SCORES:
+        # As after an upgrade of Ratchet, or with another description.
+        this = f"this model scores the test rows as the champion, version {champion['version']}"
+    else:
+        return None
     failed = [
         f"{item['name']}: {item['reason']}"
         for item in context.outputs["gate"].json(gate.REPORT)["results"]

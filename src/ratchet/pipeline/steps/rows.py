@@ -73,9 +73,4 @@ class Rows:
         return self._part("test")
 
     def _part(self, name: str) -> pl.DataFrame:
-        import polars as pl
-
-        from ratchet.data.split import PARTS as NAMES
-
-        frame = self.workspace.table(self.snapshot).frame.select(self.columns)
-        return frame.filter(pl.Series(self.parts == NAMES.index(name)))
+        return self.workspace.part(self.snapshot, self.parts, name).select(self.columns)
