@@ -117,7 +117,7 @@ def _count_use(context: StepContext, test: pl.DataFrame) -> int:
     for event in events:
         if event.run_id == context.run_id:
             break
-        earlier += resemblance(rows, event.facts["sketch"]) >= _SAME_ROWS
+        earlier += resemblance(rows, event.facts.get("sketch", [])) >= _SAME_ROWS
     return earlier + 1
 
 
