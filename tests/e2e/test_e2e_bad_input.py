@@ -804,6 +804,27 @@ class _Started:
         return Result(self.process.returncode, out, err)
 
 
+STOP = """
+import sys
+
+class Stopper:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ratchet.pipeline.plan":
+            exec("raise KeyboardInterrupt")
+
+sys.meta_path.insert(0, Stopper())
+"""
+
+
+def test_interrupted_while_text_is_compiled(project: Path, tmp_path: Path) -> None:
+    """Python ends `-m` by a signal after an interrupt inside `exec`: the code stays 130."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(STOP, encoding="utf-8")
+    result = ratchet("plan", "--project", project, PYTHONPATH=str(hooks))
+    assert (result.code, result.out, result.err) == (130, "", "Interrupted.\n")
+
+
 def test_interrupted_by_the_user(project: Path, champion: Path) -> None:
     """Ctrl-C in the middle: a quiet end, the lease given back, the next run takes over."""
     (project / "data.csv").write_text(customers(2 * ROWS), encoding="utf-8")

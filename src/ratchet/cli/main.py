@@ -67,7 +67,11 @@ def main() -> None:
         # A terminal that cannot show a character gets a question mark, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.exit(_invoke(sys.argv[1:]))
+    code = _invoke(sys.argv[1:])
+    # An interrupt inside code compiled from text (a dataclass being made, say) leaves a mark that
+    # makes `python -m` end itself by a signal, whatever the code: running text clears the mark.
+    exec("")  # noqa: S102
+    sys.exit(code)
 
 
 def _invoke(arguments: list[str]) -> int:
