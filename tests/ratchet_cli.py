@@ -88,7 +88,7 @@ data:
   id: customer
 training:
   algorithms: {logistic_regression: {}}
-  tuning: {folds: 3}
+  tuning: {folds: 3, trials: 0}
 gates:
   minimum: {roc_auc: 0.6}
   budget: {latency_p95: 500ms, size: 50MB, memory: 2GB}

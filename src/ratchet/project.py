@@ -150,13 +150,15 @@ class Project:
 
         if create:
             self.prepare_state()
+        return open_ledger(self.ledger_url, project=self.name, create=create)
+
+    @property
+    def ledger_url(self) -> str:
+        """The address of the ledger's database, password included."""
         kept = self.settings.storage.ledger
-        url = (
-            f"sqlite:///{self.state / 'ledger.db'}"
-            if kept == "sqlite"
-            else self.secret(kept, "storage", "ledger")
-        )
-        return open_ledger(url, project=self.name, create=create)
+        if kept == "sqlite":
+            return f"sqlite:///{self.state / 'ledger.db'}"
+        return self.secret(kept, "storage", "ledger")
 
     def open_lake(self) -> Lake:
         """The lake of versioned tables."""

@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from ratchet.errors import ConflictError, StorageError, UnreachableError, UsageError
+from ratchet.ledger.holdouts import SKETCH, HoldoutRows, HoldoutUse, Judgement
 from ratchet.ledger.lease import Lease
 from ratchet.ledger.results import CandidateRecord, GateRecord, Measure
 from ratchet.ledger.runs import RunInputs
@@ -535,7 +536,7 @@ def test_several_processes_make_a_new_ledger_at_once(url: str, tmp_path: Path) -
         assert ledger.verify_chain().events == 3
         with ledger.database.read() as connection:
             made = connection.execute(text("select version from ratchet_schema")).scalars().all()
-    assert sorted(made) == [1, 2]
+    assert sorted(made) == [1, 2, 3]
 
 
 def make_database(url: str, name: str) -> None:
@@ -722,6 +723,166 @@ def test_of_several_processes_one_gets_the_lease(url: str, ledger: Ledger) -> No
     for worker in workers:
         worker.communicate("done\n" if worker.poll() is None else None, timeout=60)
     assert sorted(said) == ["held\n", "refused\n", "refused\n"]
+
+
+# Decisions on test rows
+
+
+def rows_of(*numbers: int, last: str | None = None) -> HoldoutRows:
+    """Rows by number; their hashes are spread over all 64 bits, as real ones are."""
+    hashes = sorted(f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}" for number in numbers)
+    return HoldoutRows(len(numbers), tuple(hashes[:SKETCH]), None, last)
+
+
+def note(ledger: Ledger, run_id: str, rows: HoldoutRows, **more: Any) -> HoldoutUse:
+    asked = {
+        "comparison": f"scores of {run_id}",
+        "champion": 3,
+        "metric": "roc_auc",
+        "rule": "unseen",
+        **more,
+    }
+    challenger = asked.pop("challenger", "retune")
+    return ledger.note_holdout_use(run_id, challenger, rows, **asked)
+
+
+JUDGED = Judgement(0.0123, 0.004, 0.05, "superior", True, 0.012, "manual")
+
+
+def test_each_decision_on_the_same_rows_counts(ledger: Ledger, clock: Clock) -> None:
+    same = rows_of(*range(100))
+    uses = [note(ledger, f"r{number}", same, champion=number) for number in range(1, 5)]
+    assert [use.use for use in uses] == [1, 2, 3, 4]
+    assert len({use.holdout_id for use in uses}) == 1
+    assert ledger.holdout_uses() == tuple(uses)
+    assert ledger.holdout_uses(uses[0].holdout_id) == tuple(uses)
+    other = note(ledger, "r9", rows_of(*range(1000, 1100), last="2026-01-31"))
+    assert (other.use, other.rows.last) == (1, "2026-01-31")
+    assert other.holdout_id != uses[0].holdout_id
+    clock.forward(seconds=5)
+    judged = ledger.judge_holdout_use("r9", "retune", JUDGED)
+    assert (judged.difference, judged.se, judged.level) == (0.0123, 0.004, 0.05)
+    assert (judged.verdict, judged.passed, judged.shown) == ("superior", True, 0.012)
+    assert (judged.at, judged.judged) == (START, clock.at)
+    assert judged.rows == rows_of(*range(1000, 1100), last="2026-01-31")
+    assert ledger.verify_chain().intact
+
+
+@pytest.mark.parametrize(
+    ("rows", "use"),
+    [
+        (range(200), 3),  # the very same
+        (range(20, 220), 3),  # mostly
+        (range(60, 260), 3),  # 70 % in each of two: 1.4 decisions for a row
+        (range(150, 350), 2),  # a quarter of them: half a decision for each of the two
+        (range(180, 380), 1),  # hardly
+        (range(50), 3),  # a part of them, though they are few of the old ones
+        ([*range(100), *range(1000, 1100)], 3),  # put together from two old sets
+        (range(5000, 5200), 1),
+    ],
+)
+def test_rows_are_as_old_as_the_decisions_they_took_part_in(
+    ledger: Ledger, rows: Any, use: int
+) -> None:
+    note(ledger, "r1", rows_of(*range(200)))
+    note(ledger, "r2", rows_of(*range(200)))
+    note(ledger, "r3", rows_of(*range(1000, 1200)))
+    note(ledger, "r4", rows_of(*range(1000, 1200)))
+    assert note(ledger, "r5", rows_of(*rows)).use == use
+
+
+def test_a_repeated_decision_counts_once(ledger: Ledger) -> None:
+    rows = rows_of(*range(100))
+    ledger.start_run("r1", trigger="manual")
+    first = note(ledger, "r1", rows)
+    # The run died, and went on; or its model came out a little different.
+    assert note(ledger, "r1", rows) == first
+    assert note(ledger, "r1", rows, comparison="other scores") == first
+    # Another run made the very same model again, and compared it with the same champion.
+    assert note(ledger, "r2", rows, comparison="scores of r1") == first
+    assert len(ledger.events(kind="holdout_noted")) == 1
+    # A run that climbs to a dearer way of training decides on another model.
+    assert note(ledger, "r1", rows, challenger="refit", comparison="refitted").use == 2
+    ledger.judge_holdout_use("r1", "retune", JUDGED)
+    before = ledger.events()
+    assert ledger.judge_holdout_use("r1", "retune", JUDGED).verdict == "superior"
+    assert ledger.events() == before
+    with pytest.raises(UsageError, match="noted no decision"):
+        ledger.judge_holdout_use("r7", "retune", JUDGED)
+
+
+def test_a_changed_or_removed_decision_is_found(ledger: Ledger) -> None:
+    use = note(ledger, "r1", rows_of(*range(100)))
+    note(ledger, "r2", rows_of(*range(100)))
+    for change in (
+        "update ratchet_holdout_uses set use = 1 where project = :p and run_id = 'r2'",
+        "delete from ratchet_holdout_uses where project = :p and run_id = 'r1'",
+    ):
+        assert ledger.verify_chain().intact or change.startswith("delete")
+        with ledger.database.write() as connection:
+            assert connection.execute(text(change), {"p": ledger.project}).rowcount == 1
+        breaks = ledger.verify_chain().breaks
+        assert "uses of test rows" in breaks[0].why
+    assert use.seq in [item.seq for item in breaks]
+
+
+def test_decisions_of_projects_do_not_mix(open_it: Open) -> None:
+    churn = open_it()
+    fraud = open_it(f"{churn.project}-fraud")
+    rows = rows_of(*range(100))
+    assert note(churn, "r1", rows).use == note(fraud, "r1", rows).use == 1
+    assert len(churn.holdout_uses()) == 1
+
+
+def test_who_lost_the_lease_notes_nothing(open_it: Open, clock: Clock) -> None:
+    ledger, other = open_it(), open_it()
+    with ledger.lease():
+        change_lease(other, token="somebody else's")
+        with pytest.raises(ConflictError, match="no longer holds"):
+            note(ledger, "r1", rows_of(*range(100)))
+    assert other.holdout_uses() == ()
+
+
+NOTE = """
+import sys
+from ratchet.ledger.holdouts import HoldoutRows
+from ratchet.ledger.store import open_ledger
+url, project = sys.argv[1:]
+ledger = open_ledger(url, project=project)
+rows = HoldoutRows(4, tuple(f"{n:016x}" for n in range(1, 5)))
+run = sys.stdin.readline().strip()
+use = ledger.note_holdout_use(
+    run, "retune", rows, comparison=run, champion=1, metric="f1", rule="unseen"
+)
+print(use.use, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_process_that_is_killed_before_the_verdict_used_the_rows(
+    url: str, ledger: Ledger
+) -> None:
+    worker = run_script(NOTE, url, ledger.project, stdin=subprocess.PIPE)
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write("r1\n")
+    worker.stdin.flush()
+    assert worker.stdout.readline() == "1\n"
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    (left,) = ledger.holdout_uses()
+    assert (left.run_id, left.verdict, left.judged) == ("r1", None, None)
+    # The run goes on and comes to its verdict; the next run's decision is the second.
+    again = note(ledger, "r1", left.rows)
+    assert again.use == 1
+    assert ledger.judge_holdout_use("r1", "retune", JUDGED).judged is not None
+    assert note(ledger, "r2", left.rows).use == 2
+
+
+def test_of_several_processes_each_decision_has_its_number(url: str, ledger: Ledger) -> None:
+    workers = [run_script(NOTE, url, ledger.project, stdin=subprocess.PIPE) for _ in range(3)]
+    said = [worker.communicate(f"r{number}\n", 60)[0] for number, worker in enumerate(workers)]
+    assert sorted(said) == ["1\n", "2\n", "3\n"]
 
 
 # Alerts that wait

@@ -153,6 +153,24 @@ def test_shares_are_those_asked(method: str) -> None:
         assert abs(both - 0.04) < 0.02  # another seed is another draw, 4 % by chance in both
 
 
+@given(tables(), st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_numbers_are_divided_without_a_leak_and_in_any_order(
+    frame: pl.DataFrame, seed: int
+) -> None:
+    """The target is a number; rows with equal features stay together."""
+    roles, numbers = Roles("x", exclude=("id", "y")), Task("regression", ())
+    wanted = SplitSettings(by="stratified", test=0.3, seed=seed)
+    try:
+        parts = assign(frame, roles, wanted, numbers)
+    except DataError as error:
+        assume(error.name != "split_impossible")
+        raise
+    assert {0, 2} == set(parts)
+    assert sides(frame, parts, ["group", "time"]) == 1
+    assert assign(frame.reverse(), roles, wanted, numbers).to_list() == parts.to_list()[::-1]
+
+
 @given(tables())
 @settings(deadline=None)
 def test_duplicates_are_what_polars_calls_so(frame: pl.DataFrame) -> None:

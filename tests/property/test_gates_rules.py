@@ -3,13 +3,15 @@
 import json
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.evaluation.catalog import METRICS, find_metric
 from ratchet.evaluation.compare import Comparison
 from ratchet.gates.artifacts import judge_predictions
 from ratchet.gates.champion import Opponent, judge_champion
+from ratchet.gates.ladder import shown
 from ratchet.gates.report import GateReport
 from ratchet.gates.settings import ChampionSettings
 from ratchet.gates.thresholds import validate_metrics
@@ -19,6 +21,7 @@ VALUES = st.one_of(st.none(), st.floats())
 LIMITS = st.floats(0, 1)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES), st.dictionaries(NAMES, LIMITS, min_size=1))
 def test_validation_passes_exactly_when_every_limit_holds(metrics, limits):
     report = validate_metrics(metrics, limits)
@@ -57,22 +60,44 @@ def compared(difference, se):
     )
 
 
+@settings(deadline=None)
 @given(DIFFERENCES, ERRORS, st.floats(0, 0.2), st.integers(1, 12))
 def test_no_model_passes_that_scored_lower_and_less_proof_never_helps(difference, se, margin, use):
-    settings = ChampionSettings(margin=margin)
+    wanted = ChampionSettings(margin=margin)
     found = compared(difference, se)
-    result = judge_champion(Opponent("1", found, use=use), settings)
+    result = judge_champion(Opponent("1", found, use=use), wanted)
     if result.passed:
         assert difference >= 0
-        assert result.value > result.threshold
+        assert result.value >= result.threshold
+        assert result.verdict in ("superior", "non_inferior")
         # What passes with less evidence or more uses passes with more evidence and fewer.
-        assert judge_champion(Opponent("1", compared(difference, se / 2)), settings).passed
-        assert judge_champion(Opponent("1", found), settings).passed
+        assert judge_champion(Opponent("1", compared(difference, se / 2)), wanted).passed
+        assert judge_champion(Opponent("1", found), wanted).passed
     strict = judge_champion(Opponent("1", found, use=use), ChampionSettings(require="superior"))
     assert not (strict.passed and not result.passed)
     assert result.reason
+    if result.value is not None and not result.passed and difference >= 0:
+        assert result.value <= result.threshold
+    if strict.passed:
+        assert strict.verdict == result.verdict == "superior"
 
 
+@settings(deadline=None)
+@given(DIFFERENCES, ERRORS.filter(lambda se: se > 1e-6))
+def test_what_is_told_is_near_the_truth_and_never_more_than_is_proven(difference, se):
+    found = compared(difference, se)
+    told = shown(found)
+    assert abs(told.difference - difference) <= se / 4 * (1 + 1e-9)
+    for name in ("low", "lower"):
+        assert getattr(told, name) <= getattr(found, name) + 1e-9
+        assert getattr(told, name) > getattr(found, name) - se / 2 - 1e-9
+    for name in ("high", "upper"):
+        assert getattr(told, name) >= getattr(found, name) - 1e-9
+        assert getattr(told, name) < getattr(found, name) + se / 2 + 1e-9
+    assert told.new - told.old == pytest.approx(told.difference)
+
+
+@settings(deadline=None)
 @given(
     st.integers(1, 12).flatmap(
         lambda rows: st.lists(

@@ -11,19 +11,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ratchet.data.schema import polars_type
 from ratchet.packaging.model import Model
 from ratchet.packaging.onnx import export_model
 from ratchet.packaging.parity import compare_scores
 from ratchet.packaging.scorers import open_scorer
+from ratchet.training.algorithms.catalogue import BUILT_IN
+from ratchet.training.blend import Blend
+from ratchet.training.calibrate import Calibration
 from unit.packaging.packaging_models import (
     BOOSTED,
     CITIES,
     DOTTED,
+    ESTIMATORS,
     HISTOGRAM,
     NETWORK,
     PLANS,
     SMALL,
+    blend_of,
     bundle_of,
+    bundle_of_blend,
     expected_scores,
     train,
 )
@@ -31,6 +38,17 @@ from unit.packaging.packaging_models import (
 ODD = (1e30, -1e30, 1e-42, -1e-42, 0.0, -0.0, 1e-35, 16_777_217.0, 1.0, -1.0)
 TREES = ("lightgbm", "xgboost", "random_forest", DOTTED, BOOSTED, HISTOGRAM)
 KINDS = [(name, classes) for name in SMALL for classes in (2, 3)]
+KINDS += [(name, 0) for name in ESTIMATORS]
+CALIBRATIONS: dict[str, tuple[int, Calibration | None]] = {
+    "plain": (2, None),
+    "sigmoid": (2, Calibration("sigmoid", (1.8, -0.4))),
+    "isotonic": (2, Calibration("isotonic", (-3, -1, 0, 1, 3, -5.0, -0.8, -0.8, 1.2, 2.5))),
+    "three": (3, None),
+    "temperature": (3, Calibration("temperature", (0.6,))),
+    "offsets": (3, Calibration("temperature", (1.5, 0.1, -0.2, 0.1))),
+    "estimate": (0, None),
+}
+"""What a blend of every algorithm goes through, and for how many classes; 0 is regression."""
 LIMITS = settings(
     max_examples=30,
     deadline=None,
@@ -78,15 +96,53 @@ def scorer_of(name: str, classes: int, folder):
 @given(rows=st.lists(records, min_size=1, max_size=8))
 def test_a_bundle_scores_raw_rows_as_training_did(model_of, name, classes, rows):
     trained, model = train(name, classes), model_of(name, classes)
-    schema = {column.name: trained.frame.schema[column.name] for column in trained.recipe.inputs}
-    frame = pl.DataFrame(rows, schema=schema)
-    expected = expected_scores(trained, frame)
-    parity = compare_scores(expected, model.score(frame))
-    assert parity.passed, parity
+    _agree(lambda frame: expected_scores(trained, frame), model, rows)
+
+
+@cache
+def everything(calibration: str) -> Blend:
+    """Every algorithm that can be trained for the task, in one blend."""
+    classes, found = CALIBRATIONS[calibration]
+    known = SMALL if classes else ESTIMATORS
+    names = [name for name in known if name in BUILT_IN]
+    share = np.arange(1.0, len(names) + 1)
+    weights = tuple((share / share.sum()).tolist())
+    return blend_of(*(train(name, classes) for name in names), weights=weights, calibration=found)
+
+
+@pytest.fixture(scope="module")
+def blended(tmp_path_factory):
+    @cache
+    def load(calibration: str) -> Model:
+        blend = everything(calibration)
+        first = train("lightgbm", len(blend.task.classes))
+        folder = tmp_path_factory.mktemp(calibration)
+        return Model.load(bundle_of_blend(blend, first, folder).path)
+
+    return load
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@LIMITS
+@given(rows=st.lists(records, min_size=1, max_size=8))
+def test_a_blend_scores_raw_rows_as_training_did(blended, calibration, rows):
+    blend, model = everything(calibration), blended(calibration)
+    assert len(model.members) >= 5
+    _agree(blend.score, model, rows)
+
+
+def _agree(score, model: Model, rows: list[dict[str, object]]) -> None:
+    """Training's scores, the bundle's of a table, of each row alone, and of records."""
+    schema = {column.name: column.kind for column in model.signature.inputs}
+    frame = pl.DataFrame(rows, schema={name: polars_type(kind) for name, kind in schema.items()})
+    expected = score(frame)
     singly = np.array([model.score_one(row) for row in rows])
-    assert np.abs(singly - expected).max() <= 1e-6
     predicted = model.predict(rows)
-    assert np.array_equal(predicted.probabilities.argmax(axis=1), singly.argmax(axis=1))
+    for actual in (model.score(frame), singly, predicted.scores):
+        parity = compare_scores(expected, actual)
+        assert parity.passed, parity
+    if model.classes:
+        assert np.array_equal(predicted.scores.argmax(axis=1), singly.argmax(axis=1))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -120,4 +176,4 @@ def test_trees_decide_alike_on_thresholds_and_beside_them(tmp_path_factory, name
 def test_every_kind_of_model_is_covered():
     assert NETWORK in SMALL
     assert set(TREES) < set(SMALL)
-    assert {"lightgbm", "xgboost", "random_forest", "logistic_regression", "svm"} < set(SMALL)
+    assert set(BUILT_IN) - {"network"} <= set(SMALL) | set(ESTIMATORS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from ratchet.project import Project
 
 DATA = "customers.csv"
+
+
+class Task(StrEnum):
+    """What the demo's model is asked."""
+
+    classification = "classification"
+    regression = "regression"
+
+
 _DRIFT, _POISON = 3, 6
 
 
@@ -80,6 +90,12 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="Other customers.")] = 7,
     rows: Annotated[int, typer.Option(min=500, help="Customers per month.")] = 2000,
+    task: Annotated[
+        Task, typer.Option(help="Whether a customer leaves, or what the next bill is.")
+    ] = Task.classification,
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="Time for each training run, such as 60s.")
+    ] = "15s",
 ) -> Answer:
     """Seven months of generated churn data with a known truth: train, skip, drift, retrain, poison.
 
@@ -97,14 +113,17 @@ def demo(
         drift_month=_DRIFT,
         poisoned=(_POISON,),
         dirt=Dirt(missing=0.02, repeated=0.005),
+        target="next_bill" if task is Task.regression else "churned",
     )
     screen = console(stderr=options.json)
-    told = [_play(act, number, root, scenario, screen) for number, act in enumerate(ACTS)]
+    told = [_play(act, number, root, scenario, budget, screen) for number, act in enumerate(ACTS)]
     body = {"folder": str(root), "acts": told}
     return Answer(body, lambda shown: _show_end(shown, root))
 
 
-def _play(act: Act, number: int, root: Path, scenario: Scenario, screen: Console) -> dict[str, Any]:
+def _play(
+    act: Act, number: int, root: Path, scenario: Scenario, budget: str, screen: Console
+) -> dict[str, Any]:
     """Bring the data to where it is in this act, and run the pipeline."""
     from rich.text import Text
 
@@ -115,7 +134,7 @@ def _play(act: Act, number: int, root: Path, scenario: Scenario, screen: Console
     screen.print(Text(f"\n{number + 1}. {act.title}", style="bold"))
     root.mkdir(parents=True, exist_ok=True)
     write_csv(scenario, act.months, root / DATA)
-    project = _open(root) if number else _start(root)
+    project = _open(root) if number else _start(root, scenario, budget)
     ended = run(project, reporter=reporter(screen))
     if ended.fault is not None:
         raise ended.fault
@@ -132,17 +151,16 @@ def _play(act: Act, number: int, root: Path, scenario: Scenario, screen: Console
     }
 
 
-def _start(root: Path) -> Project:
-    from ratchet.data.scenarios import TARGET
+def _start(root: Path, scenario: Scenario, budget: str) -> Project:
     from ratchet.pipeline.starting import Wishes, start_project
 
     start_project(
         root,
         Wishes(
             data=str(root / DATA),
-            target=TARGET,
-            name="churn-demo",
-            algorithms=("lightgbm", "logistic_regression"),
+            target=scenario.target,
+            name="churn-demo" if scenario.target == "churned" else "bill-demo",
+            time_budget=budget,
             expectations=_EXPECTATIONS,
         ),
     )

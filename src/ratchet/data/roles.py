@@ -24,12 +24,13 @@ class Roles:
     @classmethod
     def of(cls, settings: DataSettings) -> Roles:
         """The roles that the ``data`` section gives."""
+        split = settings.split.column
         return cls(
             target=settings.target,
             id=settings.id,
             time=settings.time,
             group=settings.group,
-            exclude=settings.exclude,
+            exclude=settings.exclude if split is None else (*settings.exclude, split),
         )
 
     def features(self, schema: TableSchema) -> tuple[str, ...]:

@@ -6,6 +6,9 @@ columns, so the best any model can do is known (``bayes_auc``: about 0.85 before
 Months are drawn independently of each other: the first N months of a longer scenario are
 those of a shorter one, so that a file grows at its end only.
 
+With ``target="next_bill"`` what is asked for is a number, the customer's next bill: its mean is a
+known function of the columns, and ``BILL_NOISE`` the error that no model can beat.
+
 Options make it hard in the ways that production is hard: the concept drifts, the customers
 change, labels come late, values are missing or mistyped, rows repeat, a month is poisoned.
 """
@@ -16,11 +19,15 @@ import calendar
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 TARGET, ID, TIME = "churned", "customer_id", "snapshot_date"
+BILL = "next_bill"
+BILL_NOISE = 6.0
+"""Standard deviation of a bill around its mean."""
 CONTRACTS = ("Month-to-month", "One year", "Two year")
 SERVICES = ("DSL", "Fiber optic", "None")
 PAYMENTS = ("Bank transfer", "Credit card", "Electronic check", "Mailed check")
@@ -57,6 +64,7 @@ class Scenario:
         label_delay: days until the last label of a day is known, after the 30 it takes.
         dirt: how dirty.
         poisoned: 0-based months whose values are garbage.
+        target: what is asked for: whether the customer leaves, or what the next bill is.
     """
 
     seed: int = 7
@@ -68,14 +76,15 @@ class Scenario:
     label_delay: int = 0
     dirt: Dirt = field(default_factory=Dirt)
     poisoned: tuple[int, ...] = ()
+    target: Literal["churned", "next_bill"] = "churned"
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
     """One month: the ``frame`` in canonical types, and what nobody knows in production.
 
-    ``probability`` is the true chance of "Yes" per row, float64 (n_rows,); ``known_on`` the
-    day each label is known. Rows that repeat repeat these too.
+    ``probability`` is the true chance of "Yes" per row, or the true mean of a number, float64
+    (n_rows,); ``known_on`` the day each label is known. Rows that repeat repeat these too.
     """
 
     frame: pl.DataFrame
@@ -87,9 +96,15 @@ def make_month(scenario: Scenario, month: int) -> Month:
     """The 0-based ``month`` of a scenario, in order of its days."""
     rng = np.random.default_rng([scenario.seed, month])
     frame = _customers(scenario, month, rng)
-    probability = _probability(frame, _drift_of(scenario, month))
-    labels = rng.random(frame.height) < probability
-    frame = frame.with_columns(pl.Series(TARGET, np.where(labels, "Yes", "No")))
+    drift = _drift_of(scenario, month)
+    if scenario.target == BILL:
+        probability = _mean_bill(frame, drift)
+        bills = np.maximum(probability + rng.normal(0, BILL_NOISE, frame.height), 0)
+        frame = frame.with_columns(pl.Series(BILL, np.round(bills, 2)))
+    else:
+        probability = _probability(frame, drift)
+        labels = rng.random(frame.height) < probability
+        frame = frame.with_columns(pl.Series(TARGET, np.where(labels, "Yes", "No")))
     delays = _HORIZON_DAYS + rng.integers(0, scenario.label_delay + 1, frame.height)
     known = pl.Series("known_on", frame.get_column(TIME).to_numpy() + delays)
     if month in scenario.poisoned:
@@ -109,7 +124,7 @@ def make_table(scenario: Scenario, months: int, *, as_of: date | None = None) ->
     if as_of is None:
         return frame
     known = pl.concat([month.known_on for month in made])
-    labels = frame.get_column(TARGET)
+    labels = frame.get_column(scenario.target)
     return frame.with_columns(labels.set(known > as_of, None))
 
 
@@ -236,6 +251,25 @@ def _probability(frame: pl.DataFrame, drift: float) -> np.ndarray:
     odds = (1 - drift) * _BEFORE.log_odds(frame) + drift * _AFTER.log_odds(frame)
     probability: np.ndarray = 1 / (1 + np.exp(-odds))
     return probability
+
+
+def _mean_bill(frame: pl.DataFrame, drift: float) -> np.ndarray:
+    """What the next bill is on average; after the drift usage is charged, and loyalty is not."""
+
+    def column(name: str) -> np.ndarray:
+        return frame.get_column(name).cast(pl.Float64).to_numpy()
+
+    fiber = (frame.get_column("internet_service") == SERVICES[1]).to_numpy()
+    long = (frame.get_column("contract") != CONTRACTS[0]).to_numpy()
+    over = np.maximum(column("usage_gb") - 250, 0) / 10
+    mean: np.ndarray = (
+        column("monthly_charges") * (1 - (0.12 - 0.12 * drift) * long)
+        + 9.0 * column("late_payments")
+        + (0.5 + 1.0 * drift) * over * (1 + fiber)
+        + 2.5 * column("support_calls") * (1 - drift)
+        - 3.0 * np.log1p(column("tenure") / 12)
+    )
+    return mean
 
 
 def _drift_of(scenario: Scenario, month: int) -> float:

@@ -91,11 +91,19 @@ class SourceSettings(Section):
 class SplitSettings(Section):
     """How rows are divided into training, validation and test."""
 
-    by: Literal["auto", "time", "stratified", "hash", "group"] = Field(
+    by: Literal["auto", "time", "stratified", "hash", "group", "column"] = Field(
         default="auto",
         description=(
-            "auto = time when data.time is set, else group when data.group is set, else hash "
-            "when data.id is set (added rows never move a row), else stratified."
+            "auto = column when split.column is set, else time when data.time is set, else group "
+            "when data.group is set, else hash when data.id is set (added rows never move a row), "
+            "else stratified."
+        ),
+    )
+    column: str | None = Field(
+        default=None,
+        description=(
+            "A column that says each row's part itself: train, validation or test. "
+            "It is no feature."
         ),
     )
     test: float = Field(default=0.2, gt=0, lt=1, description="The share of the rows for testing.")
@@ -108,6 +116,10 @@ class SplitSettings(Section):
     def _something_left_to_train(self) -> Self:
         if self.test + self.validation >= 1:
             raise ValueError("test + validation must stay below 1: nothing is left to train on")
+        if self.by == "column" and self.column is None:
+            raise ValueError("name the column that says each row's part: split.column")
+        if self.column is not None and self.by not in ("auto", "column"):
+            raise ValueError(f"split.column has no meaning with `by: {self.by}`: leave one out")
         return self
 
 

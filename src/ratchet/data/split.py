@@ -1,19 +1,18 @@
 """Which rows train, which validate and which test.
 
-Four methods, all a function of the rows' values and the seed, never of their order:
+Five methods, all a function of the rows' values and the seed, never of their order:
 
 - hash: by the hash of the id. Added rows never move a row.
 - group: by the hash of the group. Rows of a group stay together.
-- stratified: each class is divided by the rank of its rows' content hashes, so shares are
-  exact; rows with equal features stay together.
+- stratified: each class, or each tenth of a target of numbers, is divided by the rank of its
+  rows' content hashes, so shares are exact; rows with equal features stay together.
 - time: the newest rows test, those before validate. Rows of one moment stay together.
+- column: as a column says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -25,52 +24,21 @@ from ratchet.data.settings import SplitSettings
 from ratchet.data.task import Task
 from ratchet.errors import DataError
 
-Method = Literal["time", "stratified", "hash", "group"]
+Method = Literal["time", "stratified", "hash", "group", "column"]
 PART = "__part"
 TRAIN, VALIDATION, TEST = 0, 1, 2
 PARTS = ("train", "validation", "test")
 
-
-@dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What a split came to.
-
-    ``rows`` by part; ``classes`` the share of each class by part (empty for regression);
-    ``boundaries`` the first moment of validation and of test, for a split by time.
-    """
-
-    method: Method
-    seed: int
-    rows: tuple[tuple[str, int], ...]
-    classes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
-    boundaries: tuple[tuple[str, str], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON."""
-        return {
-            "method": self.method,
-            "seed": self.seed,
-            "rows": dict(self.rows),
-            "classes": {part: dict(shares) for part, shares in self.classes},
-            "boundaries": dict(self.boundaries),
-        }
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> SplitReport:
-        """The report that ``to_json`` wrote."""
-        return cls(
-            method=raw["method"],
-            seed=raw["seed"],
-            rows=tuple(raw["rows"].items()),
-            classes=tuple((part, tuple(shares.items())) for part, shares in raw["classes"].items()),
-            boundaries=tuple(raw["boundaries"].items()),
-        )
+_TENTHS = 10
+_ROWS_PER_STRATUM = 20
 
 
 def choose_method(settings: SplitSettings, roles: Roles) -> Method:
     """The method that ``split.by`` means for these roles."""
     if settings.by != "auto":
         return settings.by
+    if settings.column is not None:
+        return "column"
     if roles.time is not None:
         return "time"
     if roles.group is not None:
@@ -81,8 +49,9 @@ def choose_method(settings: SplitSettings, roles: Roles) -> Method:
 def assign(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> pl.Series:
     """The part of every row: ``__part``, UInt8, 0 = train, 1 = validation, 2 = test.
 
-    Raises DataError ``time_missing``, ``time_kind``, ``group_missing`` or
-    ``split_impossible`` (nothing left to train or to test on).
+    Raises DataError ``time_missing``, ``time_kind``, ``group_missing``, ``column_missing``,
+    ``split_unknown`` (a value that names no part) or ``split_impossible`` (nothing left to train
+    or to test on).
     """
     if not frame.height:
         raise ValueError("there are no rows to split")
@@ -90,34 +59,6 @@ def assign(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Tas
     parts = _METHODS[method](frame, roles, settings, task)
     _require_both_ends(parts, method, settings)
     return pl.Series(PART, parts, dtype=pl.UInt8)
-
-
-def report_split(
-    frame: pl.DataFrame, parts: pl.Series, roles: Roles, settings: SplitSettings, task: Task
-) -> SplitReport:
-    """Counts, class shares and boundaries of the ``parts`` that ``assign`` gave."""
-    method = choose_method(settings, roles)
-    counts = np.bincount(parts.to_numpy(), minlength=3)
-    present = [part for part in (TRAIN, VALIDATION, TEST) if counts[part]]
-    classes = []
-    if task.kind != "regression":
-        codes = task.encode(frame.get_column(roles.target))
-        for part in present:
-            found = np.bincount(codes[parts.to_numpy() == part], minlength=len(task.classes))
-            shares = found / counts[part]
-            labels = [str(label) for label in task.classes]
-            classes.append((PARTS[part], tuple(zip(labels, shares.tolist(), strict=True))))
-    boundaries: list[tuple[str, str]] = []
-    if method == "time" and roles.time is not None:
-        times = frame.get_column(roles.time)
-        boundaries = [(PARTS[part], str(times.filter(parts == part).min())) for part in present[1:]]
-    return SplitReport(
-        method=method,
-        seed=settings.seed,
-        rows=tuple((PARTS[part], int(counts[part])) for part in (TRAIN, VALIDATION, TEST)),
-        classes=tuple(classes),
-        boundaries=tuple(boundaries),
-    )
 
 
 def _by_hash(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
@@ -152,10 +93,9 @@ def _stratified(
 ) -> np.ndarray:
     content = _content(frame, roles, settings.seed)
     parts = np.full(frame.height, TRAIN, dtype=np.uint8)
+    strata = task.encode(frame.get_column(roles.target))
     if task.kind == "regression":
-        strata = np.zeros(frame.height, dtype=np.int32)
-    else:
-        strata = task.encode(frame.get_column(roles.target))
+        strata = _tenths(strata)
     for stratum in np.unique(strata):
         rows = np.flatnonzero(strata == stratum)
         rows = rows[np.argsort(content[rows], kind="stable")]
@@ -166,6 +106,47 @@ def _stratified(
         if both == len(rows):  # a class must be seen in training
             parts[rows[_start_of_last(content[rows]) :]] = TRAIN
     return _join_equal(parts, content)
+
+
+def _tenths(values: np.ndarray) -> np.ndarray:
+    """Which tenth each number (n,) lies in, or a larger share where the rows are few.
+
+    Equal numbers lie in the same one.
+    """
+    count = min(_TENTHS, max(len(values) // _ROWS_PER_STRATUM, 1))
+    edges = np.quantile(values, np.arange(1, count) / count)
+    found: np.ndarray = np.searchsorted(np.unique(edges), values, side="right")
+    return found
+
+
+def _by_column(
+    frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task
+) -> np.ndarray:
+    name = settings.column
+    if name is None:
+        raise ValueError("a split by column needs a column")
+    where = "data.split.column"
+    if name not in frame.columns:
+        raise DataError(
+            f'The data has no column "{name}", which data.split.column names',
+            fix="Name a column that says train, validation or test",
+            where=where,
+            code="column_missing",
+        )
+    said = frame.get_column(name).cast(pl.String).str.strip_chars().str.to_lowercase()
+    numbers = pl.Series(range(len(PARTS)), dtype=pl.UInt8)
+    parts = said.replace_strict(pl.Series(PARTS), numbers, default=None, return_dtype=pl.UInt8)
+    if parts.null_count():
+        strange = frame.get_column(name).filter(parts.is_null()).unique().sort().head(5).to_list()
+        shown = ", ".join("nothing" if value is None else f'"{value}"' for value in strange)
+        raise DataError(
+            f'The column "{name}" names no part of the split in {parts.null_count()} rows: {shown}',
+            why="Each row is for train, validation or test",
+            fix="Correct these values, or leave data.split.column out",
+            where=where,
+            code="split_unknown",
+        )
+    return parts.to_numpy()
 
 
 def _edge(ordered: np.ndarray, wanted: int) -> int:
@@ -224,6 +205,7 @@ _METHODS = {
     "group": _by_group,
     "stratified": _stratified,
     "time": _by_time,
+    "column": _by_column,
 }
 
 
@@ -248,7 +230,7 @@ def _require_filled(series: pl.Series, role: str) -> None:
 def _require_both_ends(parts: np.ndarray, method: Method, settings: SplitSettings) -> None:
     counts = np.bincount(parts, minlength=3)
     empty = [PARTS[part] for part in (TRAIN, TEST) if not counts[part]]
-    if settings.validation and not counts[VALIDATION]:
+    if settings.validation and method != "column" and not counts[VALIDATION]:
         empty.append("validation")
     if not empty:
         return
@@ -257,6 +239,7 @@ def _require_both_ends(parts: np.ndarray, method: Method, settings: SplitSetting
         "group": "There are too few groups",
         "stratified": "There are too few rows, or too many have equal features",
         "time": "There are too few different moments",
+        "column": f'The column "{settings.column}" names none',
     }
     raise DataError(
         f"The split by {method} of {len(parts)} rows leaves no row for {' and '.join(empty)}",

@@ -30,21 +30,30 @@ class Task:
     kind: TaskKind
     classes: tuple[Label, ...]
 
-    def encode(self, labels: pl.Series) -> np.ndarray:
-        """The class numbers of ``labels``: int32 (n_rows,), in the order of ``classes``.
+    @property
+    def outputs(self) -> int:
+        """Columns of a model's scores: one per class, or one estimate for regression."""
+        return len(self.classes) or 1
 
-        Raises DataError ``target_missing`` for nulls and ``label_unknown`` for a value
-        that is no class.
+    def encode(self, labels: pl.Series) -> np.ndarray:
+        """What training learns from: class numbers int32 (n,), in the order of ``classes``.
+
+        For regression the values themselves, float64 (n,).
+
+        Raises DataError ``target_missing`` for nulls, ``label_unknown`` for a value that is no
+        class, and ``target_not_finite`` for an endless number.
         """
-        if self.kind == "regression":
-            raise ValueError("a regression target has no classes to encode")
         nulls = labels.null_count()
+        if self.kind == "regression" and labels.dtype.is_float():
+            nulls += int(labels.is_nan().sum())
         if nulls:
             raise DataError(
                 f'The target "{labels.name}" is missing in {nulls} of {labels.len()} rows',
                 fix="Remove these rows, or fill in their labels",
                 code="target_missing",
             )
+        if self.kind == "regression":
+            return _finite_values(labels)
         known = _as_dtype(self.classes, labels)
         numbers = pl.Series(range(len(self.classes)), dtype=pl.Int32)
         codes = labels.replace_strict(known, numbers, default=None, return_dtype=pl.Int32)
@@ -104,6 +113,20 @@ def infer_task(target: pl.Series, settings: DataSettings) -> Task:
         return Task("multiclass", classes)
     positive = _positive(tally, settings.positive)
     return Task("binary", (classes[0] if classes[1] == positive else classes[1], positive))
+
+
+def _finite_values(labels: pl.Series) -> np.ndarray:
+    """A numeric target as float64 (n,)."""
+    if not (labels.dtype.is_numeric() or labels.dtype == pl.Boolean):
+        raise _wrong_task(labels.name, "regression", f"its values are of type {labels.dtype}")
+    values: np.ndarray = labels.cast(pl.Float64).to_numpy()
+    if not np.isfinite(values).all():
+        raise DataError(
+            f'The target "{labels.name}" holds infinity in {int(np.isinf(values).sum())} rows',
+            fix="Remove these rows, or correct the values",
+            code="target_not_finite",
+        )
+    return values
 
 
 def guess_positive(counts: Mapping[Any, int]) -> Any:

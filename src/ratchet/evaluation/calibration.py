@@ -11,6 +11,7 @@ from ratchet.evaluation.estimate import quantile_two_sided
 from ratchet.evaluation.scored import Scored
 
 Floats = npt.NDArray[np.float64]
+_LEAST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,13 @@ def calibration_bins(scored: Scored, confidence: float, *, bins: int = 10) -> Ca
     Args:
         scored: the rows.
         confidence: of each bin's interval.
-        bins: how many at most; equal scores stay together.
+        bins: how many at most, of 10 rows at least; equal scores stay together.
     """
     if scored.classes == 2:
         scores, true = scored.proba[:, 1], scored.y == 1
     else:
         scores, true = scored.proba.max(axis=1), scored.y == scored.predicted
+    bins = max(1, min(bins, scored.rows // _LEAST_ROWS))
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
     place = np.searchsorted(edges, scores, side="left")
     rows = np.bincount(place, minlength=len(edges) + 1).astype(np.float64)

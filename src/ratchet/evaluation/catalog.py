@@ -20,9 +20,10 @@ class MetricInfo:
         name: the key in settings, reports and the registry.
         title: the name shown to people.
         better: which direction is an improvement.
-        upper: the largest value it can take, None when there is none; the smallest is 0.
+        upper: the largest value it can take, None when there is none; the smallest is 0, and for
+            R² there is none.
         from_labels: it judges predicted classes, so it depends on the decision threshold.
-        binary_only: it is about the positive class.
+        kinds: the kinds of task it can measure.
         description: one sentence for people.
     """
 
@@ -31,8 +32,13 @@ class MetricInfo:
     better: Literal["higher", "lower"]
     upper: float | None
     from_labels: bool
-    binary_only: bool
+    kinds: tuple[str, ...]
     description: str
+
+    @property
+    def binary_only(self) -> bool:
+        """It is about the positive class."""
+        return self.kinds == _BINARY
 
     @property
     def sign(self) -> int:
@@ -40,8 +46,19 @@ class MetricInfo:
         return 1 if self.better == "higher" else -1
 
 
-def _of_labels(name: str, title: str, description: str, *, binary_only: bool = False) -> MetricInfo:
-    return MetricInfo(name, title, "higher", 1.0, True, binary_only, description)
+_BINARY = ("binary",)
+_CLASSES = ("binary", "multiclass")
+_NUMBERS = ("regression",)
+
+
+def _of_labels(
+    name: str, title: str, description: str, *, kinds: tuple[str, ...] = _CLASSES
+) -> MetricInfo:
+    return MetricInfo(name, title, "higher", 1.0, True, kinds, description)
+
+
+def _of_errors(name: str, title: str, description: str) -> MetricInfo:
+    return MetricInfo(name, title, "lower", None, False, _NUMBERS, description)
 
 
 METRICS: tuple[MetricInfo, ...] = (
@@ -67,7 +84,7 @@ METRICS: tuple[MetricInfo, ...] = (
         "higher",
         1.0,
         False,
-        False,
+        _CLASSES,
         "Chance that a row of a class is scored above a row of another; the mean over the "
         "classes (one against the rest) when there are more than two.",
     ),
@@ -77,7 +94,7 @@ METRICS: tuple[MetricInfo, ...] = (
         "higher",
         1.0,
         False,
-        False,
+        _CLASSES,
         "Average precision over all cut-offs; the mean over the classes when there are more "
         "than two.",
     ),
@@ -87,7 +104,7 @@ METRICS: tuple[MetricInfo, ...] = (
         "lower",
         None,
         False,
-        False,
+        _CLASSES,
         "Mean of -ln(probability given to the true class).",
     ),
     MetricInfo(
@@ -96,7 +113,7 @@ METRICS: tuple[MetricInfo, ...] = (
         "lower",
         2.0,
         False,
-        False,
+        _CLASSES,
         "Mean squared error of the probabilities: of the positive class for two classes, summed "
         "over the classes for more.",
     ),
@@ -104,19 +121,40 @@ METRICS: tuple[MetricInfo, ...] = (
         "precision_positive",
         "Precision (positive class)",
         "Share of the rows predicted positive that are positive.",
-        binary_only=True,
+        kinds=_BINARY,
     ),
     _of_labels(
         "recall_positive",
         "Recall (positive class)",
         "Share of the positive rows that are predicted positive.",
-        binary_only=True,
+        kinds=_BINARY,
     ),
     _of_labels(
         "f1_positive",
         "F1 (positive class)",
         "Harmonic mean of precision and recall of the positive class.",
-        binary_only=True,
+        kinds=_BINARY,
+    ),
+    _of_errors(
+        "rmse",
+        "RMSE",
+        "Root of the mean squared error, in the unit of the target; large errors weigh most.",
+    ),
+    _of_errors("mae", "MAE", "Mean absolute error, in the unit of the target."),
+    _of_errors(
+        "median_ae",
+        "Median absolute error",
+        "Half of the rows are estimated closer than this, in the unit of the target.",
+    ),
+    MetricInfo(
+        "r2",
+        "R²",
+        "higher",
+        1.0,
+        False,
+        _NUMBERS,
+        "Share of the squared error of always saying the mean that the model removes; 0 is no "
+        "better than the mean.",
     ),
 )
 
@@ -125,7 +163,12 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 def metric_names(kind: str | None = None) -> tuple[str, ...]:
     """All metrics' names, or those of a task ``kind``, in report order."""
-    return tuple(m.name for m in METRICS if not m.binary_only or kind in (None, "binary"))
+    return tuple(m.name for m in METRICS if kind is None or kind in m.kinds)
+
+
+def usual_metric(kind: str) -> str:
+    """What models of a task ``kind`` are compared by when nothing is said."""
+    return {"binary": "roc_auc", "multiclass": "log_loss"}.get(kind, "rmse")
 
 
 def find_metric(name: str) -> MetricInfo:

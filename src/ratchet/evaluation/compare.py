@@ -1,24 +1,27 @@
 """Two models on the same rows: the difference of a metric, its interval, and what that proves.
 
 Because both models score the same rows, what they share cancels: the interval is that of the mean
-of the rows' differences (paired DeLong for AUC, paired z for log loss, Brier score and accuracy,
-the paired infinitesimal jackknife for the others). A positive difference is an improvement.
+of the rows' differences (paired DeLong for AUC, paired z for log loss, Brier score, absolute errors
+and accuracy, the paired infinitesimal jackknife, where a paired bootstrap converges to, for the
+others). With few rows on which the decisions of two models differ, accuracy is judged by McNemar's
+exact test. A positive difference is an improvement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import ceil, hypot, sqrt
+from math import ceil, hypot
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ratchet.evaluation.catalog import find_metric
+from ratchet.evaluation.disagreements import Spread, of_decisions
 from ratchet.evaluation.estimate import quantile_one_sided, quantile_two_sided
 from ratchet.evaluation.measures import Undefined, measure, standard_error
-from ratchet.evaluation.scored import Scored, scored_rows
+from ratchet.evaluation.scored import Scored, Targets, scored_rows
 
 if TYPE_CHECKING:
     from ratchet.data.task import Task
@@ -34,6 +37,14 @@ RESOLUTION = 1e-6
 """Scores of one model through two runtimes agree to about this, so a metric is known no finer."""
 
 _MOST_ROWS = 1e9
+_METHODS = {
+    "roc_auc": "paired DeLong",
+    "log_loss": "paired z",
+    "brier": "paired z",
+    "mae": "paired z",
+    "accuracy": "McNemar, Bonett and Price",
+    "recall": "McNemar, Bonett and Price",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,10 @@ class Comparison:
         rows_needed: rows at which a difference such as this one would be proven with a power of 80
             %; None when it points the wrong way.
         reason: why there is no evidence at all, or how the rows limit it; else empty.
+        method: how the standard error was made; empty when there is none.
+        wins: rows of which only the new model's decision is right; None for other metrics than
+            those of decisions.
+        losses: rows of which only the old model's decision is right, likewise.
     """
 
     metric: str
@@ -75,6 +90,9 @@ class Comparison:
     n: int
     rows_needed: int | None
     reason: str = ""
+    method: str = ""
+    wins: int | None = None
+    losses: int | None = None
 
     @property
     def superior(self) -> bool:
@@ -97,13 +115,13 @@ class Comparison:
 
 
 def compare(
-    y: npt.NDArray[np.integer],
+    y: Targets,
     new: Floats,
     old: Floats,
     *,
     task: Task,
     metric: str,
-    threshold: float = 0.5,
+    threshold: float | None = 0.5,
     old_threshold: float | None = None,
     margin: float = 0.0,
     confidence: float = 0.95,
@@ -112,12 +130,12 @@ def compare(
     """Compare two models on the same rows.
 
     Args:
-        y: true class codes (n,).
-        new: the new model's class scores (n, k).
-        old: the old model's class scores (n, k).
-        task: the classes.
+        y: true class codes (n,); for regression the true values.
+        new: the new model's class scores (n, k); for regression estimates (n, 1).
+        old: the old model's, likewise.
+        task: what is predicted.
         metric: what is compared.
-        threshold: the new model's decision threshold; binary only.
+        threshold: the new model's decision threshold; binary only, 0.5 when None.
         old_threshold: the old model's; the same one when not given.
         margin: the loss, in the metric's unit, that counts as no loss; at least 0.
         confidence: of the two-sided interval, and of each one-sided bound.
@@ -136,29 +154,41 @@ def compare(
     if isinstance(first, Undefined) or isinstance(second, Undefined):
         reason = first.reason if isinstance(first, Undefined) else ""
         return _no_evidence(metric, (None, None), margin, confidence, len(y), reason)
+    values = (first.value, second.value)
     short = _too_few(ours, ranked=metric in ("roc_auc", "pr_auc"), groups=groups)
     if short:
-        return _no_evidence(metric, (first.value, second.value), margin, confidence, len(y), short)
+        return _no_evidence(metric, values, margin, confidence, len(y), short)
     influence = info.sign * (first.influence - second.influence)
     se = standard_error(influence, strata=y if metric == "roc_auc" else None, groups=groups)
+    found = Spread(se, _METHODS.get(metric, "paired infinitesimal jackknife"))
     if info.from_labels:
-        se = _with_flips(se, influence, ours, theirs)
-    return _conclude(metric, (first.value, second.value), info.sign, se, margin, confidence, len(y))
+        found = of_decisions(found, metric, influence, (ours, theirs), exact=groups is None)
+    return _conclude(metric, values, found, _resolution(ours, metric), margin, confidence, len(y))
+
+
+def _resolution(scored: Scored, metric: str) -> float:
+    """How finely a metric is known: scores' resolution, or as small a part of the target's spread.
+
+    R² has no unit, like scores.
+    """
+    if scored.task.kind != "regression" or metric == "r2":
+        return RESOLUTION
+    return RESOLUTION * float(scored.y.std())
 
 
 def _conclude(
     metric: str,
     values: tuple[float, float],
-    sign: int,
-    se: float,
+    found: Spread,
+    resolution: float,
     margin: float,
     confidence: float,
     rows: int,
 ) -> Comparison:
-    """The interval, the bounds and the verdict of a difference with standard error ``se``."""
-    difference = sign * (values[0] - values[1])
-    alike = se <= RESOLUTION and abs(difference) <= RESOLUTION
-    se = hypot(se, RESOLUTION)
+    """The interval, the bounds and the verdict of a difference known no finer than a resolution."""
+    difference = find_metric(metric).sign * (values[0] - values[1])
+    alike = max(found.se, abs(difference)) <= resolution
+    se = hypot(found.se, resolution)
     half = quantile_two_sided(confidence) * se
     reach = quantile_one_sided(1 - confidence) * se
     lower, upper = difference - reach, difference + reach
@@ -178,6 +208,9 @@ def _conclude(
         n=rows,
         rows_needed=rows_needed(difference + margin, se, rows, 1 - confidence),
         reason=SAME_SCORES if alike else "",
+        method=found.method,
+        wins=found.wins,
+        losses=found.losses,
     )
 
 
@@ -207,22 +240,6 @@ def rows_needed(effect: float, se: float, rows: int, level: float) -> int | None
     reach = quantile_one_sided(level) + quantile_one_sided(1 - POWER)
     needed = rows * (reach * (se / effect)) ** 2 if se / effect < _MOST_ROWS else _MOST_ROWS
     return ceil(needed) if needed < _MOST_ROWS else None
-
-
-def _with_flips(se: float, influence: Floats, ours: Scored, theirs: Scored) -> float:
-    """The standard error with two more disagreements, one each way.
-
-    Few rows on which two models disagree look more certain than they are: three wins and no loss
-    would count as proof. Adding one disagreement each way mends that (Bonett and Price, *J. Educ.
-    Behav. Stat.* 37 (2012) 479), and never proves what the mid-p McNemar test does not (Fagerland,
-    Lydersen and Laake, *BMC Med. Res. Methodol.* 13 (2013) 91). For other metrics than accuracy a
-    disagreement weighs what the seen ones weigh on average.
-    """
-    differ = ours.predicted != theirs.predicted
-    count = int(differ.sum())
-    weight = float(np.square(influence[differ]).sum()) / count if count else 1.0
-    rows = len(influence)
-    return sqrt((se * rows) ** 2 + 2 * weight) / rows
 
 
 def _too_few(scored: Scored, *, ranked: bool, groups: npt.NDArray[np.integer] | None) -> str:

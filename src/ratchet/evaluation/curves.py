@@ -1,105 +1,87 @@
-"""The curves of a model's scores: ROC, precision against recall, calibration."""
+"""The pages of a classifier's curves: ROC, precision against recall, threshold, calibration."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ratchet.evaluation import canvas
-from ratchet.evaluation.calibration import calibration_bins, wilson_bands
-from ratchet.evaluation.canvas import BLUE, DASHES, ORANGE, PALETTE, SOFT, plain
-from ratchet.evaluation.estimate import Estimate
-from ratchet.evaluation.ranking import Ranking, auc, average_precision
+from ratchet.evaluation.canvas import CHANCE, DASHES, Page, plain, short_number
+from ratchet.evaluation.points import (
+    MOST_LINES,
+    calibration_points,
+    precision_recall_points,
+    roc_points,
+    threshold_points,
+)
 from ratchet.evaluation.scored import Scored
+from ratchet.evaluation.themes import Theme
 
 if TYPE_CHECKING:
+    from ratchet.evaluation.estimate import Estimate
     from ratchet.evaluation.metrics import Metrics
 
-Floats = npt.NDArray[np.float64]
-_MOST_LINES = len(PALETTE)
+_FINE = 400
+"""Points of a drawn curve."""
 
 
-def roc_page(scored: Scored, metrics: Metrics) -> Any:
+def roc_page(scored: Scored, metrics: Metrics, theme: Theme) -> Page:
     """Share of the class found against share of the rest wrongly flagged, at every cut-off."""
-    page = canvas.start_page(*_heading("ROC curve", "ROC-AUC", metrics["roc_auc"], scored, metrics))
-    axes = canvas.unit_axes(
-        page, "False positives: share of the others", "Share of the class found"
-    )
-    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
-    axes.text(0.87, 0.81, "chance", size=9, color=SOFT)
-    if scored.classes == 2:
-        found, flagged = _curve(scored.ranking(1))
-        rows = np.full(len(found), scored.ranking(1).totals[0])
-        low, high = wilson_bands(found, rows, metrics.confidence)
-        axes.fill_between(flagged, low, high, color=BLUE, alpha=0.14, linewidth=0)
-        axes.plot(flagged, found, color=BLUE, linewidth=2.2)
-        counts = np.array(metrics.confusion)
-        at = (counts[0, 1] / max(counts[0].sum(), 1), counts[1, 1] / max(counts[1].sum(), 1))
-        text = f"threshold {metrics.threshold:.2g}\nfinds {at[1]:.0%}\nfalse alarms {at[0]:.0%}"
-        canvas.add_note(axes, text, at, (40 if at[0] < 0.6 else -40, -26))
-        return page
-    for code, colour, dash in _lines(metrics):
-        area = auc(scored.ranking(code))[0]
-        found, flagged = _curve(scored.ranking(code))
-        label = f"{plain(metrics.classes[code])}  {area:.3f}"
-        axes.plot(flagged, found, color=colour, linestyle=dash, linewidth=1.9, label=label)
-    canvas.add_legend(axes, "lower right")
+    data = roc_points(scored, metrics, points=_FINE)
+    title = _heading("ROC curve", "ROC-AUC", metrics["roc_auc"], scored, metrics)
+    page = Page(*title, theme)
+    axes = page.unit_axes("False positives: share of the others", "Share of the class found")
+    axes.plot([0, 1], [0, 1], color=theme.soft, linewidth=1, linestyle=CHANCE)
+    axes.text(0.87, 0.81, "chance", size=9, color=theme.soft)
+    _draw_lines(axes, page, data["lines"], scored, "lower right")
+    if chosen := data["chosen"]:
+        x, y = chosen["x"], chosen["y"]
+        text = f"threshold {chosen['threshold']:.2g}\nfinds {y:.0%}\nfalse alarms {x:.0%}"
+        page.add_note(axes, text, (x, y), (40 if x < 0.6 else -40, -26 if y > 0.2 else 30))
     return page
 
 
-def precision_recall_page(scored: Scored, metrics: Metrics) -> Any:
+def precision_recall_page(scored: Scored, metrics: Metrics, theme: Theme) -> Page:
     """How right the flagged rows are, against the share of the class found."""
-    page = canvas.start_page(
-        *_heading("Precision and recall", "PR-AUC", metrics["pr_auc"], scored, metrics)
-    )
-    axes = canvas.unit_axes(page, "Recall: share of the class found", "Precision of those flagged")
-    if scored.classes == 2:
-        count, others = scored.ranking(1).totals
-        found, precision, chosen = _precision_curve(scored.ranking(1))
-        low, high = wilson_bands(precision, chosen, metrics.confidence)
-        axes.fill_between(found, low, high, step="pre", color=BLUE, alpha=0.14, linewidth=0)
-        axes.plot(found, precision, color=BLUE, linewidth=2.2, drawstyle="steps-pre")
-        rate = count / (count + others)
-        axes.axhline(rate, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
-        axes.text(0.005, rate + 0.015, f"chance {rate:.0%}", size=9, color=SOFT)
-        at = (metrics["recall_positive"].value or 0.0, metrics["precision_positive"].value or 0.0)
-        text = f"threshold {metrics.threshold:.2g}\nprecision {at[1]:.0%}, recall {at[0]:.0%}"
-        canvas.add_note(axes, text, at, (34 if at[0] < 0.6 else -34, 34 if at[1] < 0.75 else -34))
-        return page
-    for code, colour, dash in _lines(metrics):
-        ranking = scored.ranking(code)
-        found, precision, _ = _precision_curve(ranking)
-        label = f"{plain(metrics.classes[code])}  {average_precision(ranking)[0]:.3f}"
-        axes.plot(
-            found,
-            precision,
-            color=colour,
-            linestyle=dash,
-            linewidth=1.9,
-            label=label,
-            drawstyle="steps-pre",
-        )
-    canvas.add_legend(axes, "best")
+    data = precision_recall_points(scored, metrics, points=_FINE)
+    title = _heading("Precision and recall", "PR-AUC", metrics["pr_auc"], scored, metrics)
+    page = Page(*title, theme)
+    axes = page.unit_axes("Recall: share of the class found", "Precision of those flagged")
+    if chosen := data["chosen"]:
+        rate = data["lines"][0]["chance"]
+        axes.axhline(rate, color=theme.soft, linewidth=1, linestyle=CHANCE)
+        # The curve passes the line's right end, so its name is at the left.
+        axes.text(0.005, rate + 0.015, f"chance {rate:.2g}", size=9, color=theme.soft)
+    _draw_lines(axes, page, data["lines"], scored, "best", steps=True)
+    if chosen:
+        x, y = chosen["x"], chosen["y"]
+        text = f"threshold {chosen['threshold']:.2g}\nprecision {y:.0%}, recall {x:.0%}"
+        # A curve that falls leaves room at its lower left, or it is low and leaves it above.
+        towards = (-34, -40) if x > 0.4 and y > 0.3 else (34, 40 if y < 0.75 else -40)
+        page.add_note(axes, text, (x, y), towards)
     return page
 
 
-def _precision_curve(ranking: Ranking) -> tuple[Floats, Floats, Floats]:
-    """Recall, precision and rows flagged at each cut-off, from recall 0 on.
-
-    Precision belongs to the step up to its recall, as average precision counts it: a straight line
-    between two points would promise more than any cut-off gives.
-    """
-    count, others = ranking.totals
-    found, flagged = (part[1:] for part in _curve(ranking))
-    chosen = found * count + flagged * others
-    first = np.zeros(1)
-    return (
-        np.concatenate((first, found)),
-        np.concatenate((found[:1] * count / chosen[:1], found * count / chosen)),
-        np.concatenate((chosen[:1], chosen)),
-    )
+def _draw_lines(
+    axes: Any, page: Page, lines: Any, scored: Scored, place: str, *, steps: bool = False
+) -> None:
+    """One line with its band for two classes, else a line a class with a legend."""
+    style = {"drawstyle": "steps-pre"} if steps else {}
+    if scored.classes == 2:
+        line, blue = lines[0], page.theme.blue
+        step = "pre" if steps else None
+        axes.fill_between(
+            line["x"], line["low"], line["high"], step=step, color=blue, alpha=0.16, linewidth=0
+        )
+        axes.plot(line["x"], line["y"], color=blue, linewidth=2.2, **style)
+        return
+    for line, colour, dash in zip(lines, page.theme.palette, DASHES, strict=False):
+        label = f"{plain(line['label'])}  {line['area']:.3f}"
+        axes.plot(
+            line["x"], line["y"], color=colour, linestyle=dash, linewidth=1.9, label=label, **style
+        )
+    page.add_legend(axes, place)
 
 
 def _heading(
@@ -112,89 +94,98 @@ def _heading(
     if scored.classes == 2:
         rows += f", {int((scored.y == 1).sum()):,} of them {plain(metrics.classes[1])}"
     else:
-        most = len(metrics.classes) > _MOST_LINES
+        most = len(metrics.classes) > MOST_LINES
         rows += f", {'the most frequent classes' if most else 'each class'} against the rest"
     return f"{title}: {name} {estimate.value:.3f}", f"{interval}  ·  {rows}"
 
 
-def _lines(metrics: Metrics) -> list[tuple[int, str, str]]:
-    """Class code, colour and dash of each line: the classes with most rows."""
-    by_rows = sorted(range(len(metrics.classes)), key=lambda code: -metrics.report[code].support)
-    shown = sorted(code for code in by_rows[:_MOST_LINES] if metrics.report[code].support)
-    return list(zip(shown, PALETTE, DASHES, strict=False))
-
-
-def _curve(ranking: Ranking, points: int = 400) -> tuple[Floats, Floats]:
-    """Share of positives and of others scored at each cut-off or above, thinned out."""
-    count, others = ranking.totals
-    found = np.concatenate(([0.0], np.cumsum(ranking.positives[::-1]))) / count
-    flagged = np.concatenate(([0.0], np.cumsum(ranking.negatives[::-1]))) / others
-    if len(found) > points:
-        marks = np.linspace(0, 1, points // 2)
-        kept = np.unique(
-            np.concatenate((np.searchsorted(found, marks), np.searchsorted(flagged, marks)))
+def threshold_page(scored: Scored, metrics: Metrics, theme: Theme) -> Page | None:
+    """Precision, recall and F1 at each decision threshold, and the one that is used."""
+    data = threshold_points(scored, metrics, points=_FINE)
+    if data is None:
+        return None
+    chosen = data["chosen"]
+    label = plain(metrics.classes[1])
+    page = Page(
+        f"Decision threshold: {chosen['threshold']:.3g}",
+        f"there precision {chosen['precision']:.1%}, recall {chosen['recall']:.1%}, "
+        f"F1 {chosen['f1']:.1%}; {chosen['flagged']:.1%} of {metrics.rows:,} rows are predicted "
+        f"{label}",
+        theme,
+    )
+    axes = page.unit_axes(f"Predicted {label} from this score on", "")
+    names = {"precision": "Precision", "recall": "Recall", "f1": "F1", "flagged": "Rows flagged"}
+    colours = (theme.blue, theme.orange, theme.palette[2], theme.soft)
+    for (name, title), colour, dash in zip(names.items(), colours, DASHES, strict=False):
+        # A threshold between two scores flags the same rows as the higher of them.
+        style = {"color": colour, "linestyle": dash, "linewidth": 2, "drawstyle": "steps-pre"}
+        axes.plot(data["threshold"], data[name], label=title, **style)
+    axes.axvline(chosen["threshold"], color=theme.ink, linewidth=1.1)
+    for name, colour in zip(names, colours, strict=True):
+        axes.plot(
+            [chosen["threshold"]], [chosen[name]], "o", color=colour, markersize=7, mec=theme.page
         )
-        kept = kept[kept < len(found)]
-        return found[kept], flagged[kept]
-    return found, flagged
+    page.add_legend(axes, "best")
+    return page
 
 
-def calibration_page(scored: Scored, metrics: Metrics) -> Any:
+def calibration_page(scored: Scored, metrics: Metrics, theme: Theme) -> Page:
     """What the scores promise against what happened, and how the scores are spread."""
-    bins = calibration_bins(scored, metrics.confidence)
+    data = calibration_points(scored, metrics)
     binary = scored.classes == 2
     label = plain(metrics.classes[1]) if binary else ""
-    page = canvas.start_page(
-        f"Calibration: mean gap {bins.gap:.1%}",
+    page = Page(
+        f"Calibration: mean gap {data['gap']:.1%}",
         f"log loss {metrics['log_loss'].value:.4f}  ·  Brier score {metrics['brier'].value:.4f}  ·"
         f"  bars are {metrics.confidence * 100:g}% intervals",
+        theme,
     )
     width = canvas.RIGHT - canvas.LEFT
     happened = f"Share that is {label}" if binary else "Share predicted right"
-    axes = canvas.unit_axes(page, "", happened, (canvas.LEFT, 0.335, width, 0.51))
-    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+    axes = page.unit_axes("", happened, (canvas.LEFT, 0.335, width, 0.51))
+    axes.plot([0, 1], [0, 1], color=theme.soft, linewidth=1, linestyle=CHANCE)
+    middle, low, high = (np.array(data[name]) for name in ("happened", "low", "high"))
     axes.errorbar(
-        bins.promised,
-        bins.happened,
-        yerr=(bins.happened - bins.low, bins.high - bins.happened),
-        color=BLUE,
-        ecolor=BLUE,
+        data["promised"],
+        middle,
+        yerr=(np.maximum(middle - low, 0), np.maximum(high - middle, 0)),
+        color=theme.blue,
         elinewidth=1.4,
         capsize=3,
         marker="o",
         markersize=6,
-        markeredgecolor="white",
+        markeredgecolor=theme.page,
         linewidth=1.6,
     )
     axes.tick_params(labelbottom=False)
-    axes.text(1.0, 0.79, "as promised", size=9, color=SOFT, ha="right")
-    below = canvas.add_axes(
-        page,
+    axes.text(1.0, 0.03, "dashed: as promised", size=9, color=theme.soft, ha="right")
+    below = page.add_axes(
         f"Score for {label}" if binary else "Score of the predicted class",
         "Rows",
         (canvas.LEFT, 0.115, width, 0.175),
     )
-    _histogram(below, scored, metrics)
+    _histogram(below, page, data["scores"], left=not binary)
     return page
 
 
-def _histogram(axes: Any, scored: Scored, metrics: Metrics) -> None:
+def _histogram(axes: Any, page: Page, scores: Any, *, left: bool) -> None:
     """Rows by score, one colour for each true class or for right and wrong."""
-    edges = np.linspace(0, 1, 31)
-    if scored.classes == 2:
-        scores, mark = scored.proba[:, 1], scored.y == 1
-        names = (plain(metrics.classes[0]), plain(metrics.classes[1]))
-    else:
-        scores, mark = scored.proba.max(axis=1), scored.y != scored.predicted
-        names = ("right", "wrong")
-    first = np.histogram(scores[~mark], edges)[0]
-    second = np.histogram(scores[mark], edges)[0]
+    edges, first, second = (np.array(scores[name]) for name in ("edges", "first", "second"))
     step = edges[1]
-    axes.bar(edges[:-1], first, step * 0.9, align="edge", color=BLUE, label=names[0])
+    first_name, second_name = (plain(name, 24) for name in scores["names"])
+    axes.bar(edges[:-1], first, step * 0.9, align="edge", color=page.theme.blue, label=first_name)
     axes.bar(
-        edges[:-1], second, step * 0.9, bottom=first, align="edge", color=ORANGE, label=names[1]
+        edges[:-1],
+        second,
+        step * 0.9,
+        bottom=first,
+        align="edge",
+        color=page.theme.orange,
+        label=second_name,
     )
     axes.set_xlim(-0.01, 1.01)
-    axes.set_xticks((0, 0.2, 0.4, 0.6, 0.8, 1), ("0%", "20%", "40%", "60%", "80%", "100%"))
+    axes.set_xticks(*canvas.PERCENT)
+    axes.set_ylim(0, 1.45 * max(float((first + second).max()), 1))
     axes.locator_params(axis="y", nbins=3)
-    canvas.add_legend(axes, "upper right" if scored.classes == 2 else "upper left", columns=2)
+    axes.yaxis.set_major_formatter(short_number)
+    page.add_legend(axes, "upper left" if left else "upper right", columns=2)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ratchet.errors import RatchetError
 from ratchet.evaluation.catalog import find_metric
 from ratchet.evaluation.measures import Undefined, measure, standard_error
-from ratchet.evaluation.scored import Scored, scored_rows
+from ratchet.evaluation.scored import Scored, Targets, scored_rows
 
 if TYPE_CHECKING:
     from ratchet.data.task import Task
@@ -56,11 +56,11 @@ class Importance:
 def permutation_importance(
     predict: Callable[[Matrix], Floats],
     X: Matrix,
-    y: npt.NDArray[np.integer],
+    y: Targets,
     *,
     task: Task,
     columns: Mapping[str, Sequence[int]],
-    metric: str = "log_loss",
+    metric: str | None = None,
     seed: int = 0,
     repeats: int = 3,
     max_rows: int = 1000,
@@ -71,11 +71,12 @@ def permutation_importance(
     Args:
         predict: scores a matrix (m, d) as (m, k).
         X: feature matrix (n, d); rows the model was not trained on.
-        y: true class codes (n,).
-        task: the classes.
+        y: true class codes (n,); for regression the true values.
+        task: what is predicted.
         columns: a name and the matrix columns that belong to it, such as those of one one-hot
             encoded column; they are shuffled together.
-        metric: what suffers; one that does not need a threshold is best.
+        metric: what suffers; one that does not need a threshold is best. Log loss, and RMSE for
+            regression, when not given.
         seed: of the sample and the shuffles.
         repeats: shuffles of each column.
         max_rows: rows used at most.
@@ -90,10 +91,12 @@ def permutation_importance(
         raise RatchetError(f"Column {widest} is outside a matrix of {X.shape[1]} columns")
     if not columns:
         return ()
+    metric = metric or importance_metric(task)
     each = max_scored // len(columns)
     repeats = max(1, min(repeats, each // max(1, min(max_rows, len(y)))))
     rng = np.random.default_rng(seed)
-    rows = _sample(y, max(_FEWEST_ROWS, min(max_rows, each // repeats)), rng)
+    codes = np.zeros(len(y), np.int32) if task.kind == "regression" else y
+    rows = _sample(codes, max(_FEWEST_ROWS, min(max_rows, each // repeats)), rng)
     sample, truth = np.ascontiguousarray(X[rows]), y[rows]
     base = scored_rows(truth, predict(sample), task=task)
     found = measure(base, metric)
@@ -110,6 +113,11 @@ def permutation_importance(
         results.append(_importance(name, base, proba, metric, repeats))
     # Rounded, so that the last digit of a sum does not order columns that the model never reads.
     return tuple(sorted(results, key=lambda item: (-round(item.value, 12), item.name)))
+
+
+def importance_metric(task: Task) -> str:
+    """What permutation importance is measured by when nothing is said."""
+    return "rmse" if task.kind == "regression" else "log_loss"
 
 
 def _importance(name: str, base: Scored, proba: Floats, metric: str, repeats: int) -> Importance:

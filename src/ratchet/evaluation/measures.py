@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ratchet.evaluation.catalog import find_metric
 from ratchet.evaluation.labels import confusion, value_and_gradient
 from ratchet.evaluation.ranking import Ranking, auc, average_precision
+from ratchet.evaluation.residuals import measure_errors
 from ratchet.evaluation.scored import Scored
 
 Floats = npt.NDArray[np.float64]
@@ -53,8 +54,14 @@ def measure(scored: Scored, name: str) -> Measure | Undefined:
         ValueError: no metric has the name.
     """
     info = find_metric(name)
-    if info.binary_only and scored.task.kind != "binary":
-        return Undefined(f"{info.title} needs a task of two classes")
+    if scored.task.kind not in info.kinds:
+        needed = "numbers" if info.kinds == ("regression",) else "classes"
+        if info.binary_only:
+            needed = "two classes"
+        return Undefined(f"{info.title} needs a task of {needed}")
+    if scored.task.kind == "regression":
+        found = measure_errors(scored.errors, scored.y, name)
+        return Undefined(found) if isinstance(found, str) else Measure(*found)
     if info.from_labels:
         return _of_labels(scored, name)
     if name == "roc_auc":
@@ -138,10 +145,23 @@ def standard_error(
         return sqrt(float(np.square(sums).sum()) * count / max(count - 1, 1)) / rows
     if strata is None:
         centred = influence - influence.mean()
-        return sqrt(float(np.square(centred).sum()) / max(rows - 1, 1) / rows)
+        # In parts of the largest, so that squares of a target in billions of billions are finite.
+        largest = float(np.abs(centred).max()) or 1.0
+        total = float(np.square(centred / largest).sum())
+        return largest * sqrt(total / max(rows - 1, 1) / rows)
     sizes = np.bincount(strata)
     sums = np.bincount(strata, weights=influence)
     means = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)
     spread = np.bincount(strata, weights=np.square(influence - means[strata]))
     variance = spread * sizes / np.maximum(sizes - 1, 1)
     return sqrt(float(variance.sum())) / rows
+
+
+def skewness(influence: Floats) -> float:
+    """The skewness of influences (n,); 0 when they are all alike."""
+    centred = influence - influence.mean()
+    largest = float(np.abs(centred).max())
+    if largest == 0:
+        return 0.0
+    centred = centred / largest
+    return float((centred**3).mean() / np.square(centred).mean() ** 1.5)

@@ -1,5 +1,7 @@
 """A model measured on labelled rows: every metric with its interval, confusion, per-class report.
 
+Models of numbers have no classes: their metrics are of the errors, and the rest is empty.
+
 The headline ``precision``, ``recall`` and ``f1`` are averaged over the classes with the classes'
 shares as weights, for two classes and for more; ``*_positive`` are those of the positive class.
 Nothing is resampled: the same rows always give the same intervals.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +22,14 @@ from ratchet.evaluation.estimate import (
     Estimate,
     logit_interval,
     normal_interval,
+    skewed_interval,
     undefined,
     wilson,
 )
 from ratchet.evaluation.labels import ClassReport, confusion, report
-from ratchet.evaluation.measures import Measure, Undefined, measure, standard_error
-from ratchet.evaluation.scored import Scored, scored_rows
+from ratchet.evaluation.measures import Measure, Undefined, measure, skewness, standard_error
+from ratchet.evaluation.residuals import median_interval
+from ratchet.evaluation.scored import Scored, Targets, scored_rows
 
 if TYPE_CHECKING:
     from ratchet.data.task import Task
@@ -36,8 +41,8 @@ class Metrics:
 
     Attributes:
         rows: how many rows.
-        classes: the labels, in the order of the confusion matrix.
-        threshold: the score from which the positive class is predicted; binary only.
+        classes: the labels, in the order of the confusion matrix; none for regression.
+        threshold: the score from which the positive class is predicted; None unless binary.
         confidence: of every interval.
         estimates: name and estimate, in report order.
         confusion: rows by true class, then by predicted class.
@@ -46,7 +51,7 @@ class Metrics:
 
     rows: int
     classes: tuple[str | int | float | bool, ...]
-    threshold: float
+    threshold: float | None
     confidence: float
     estimates: tuple[tuple[str, Estimate], ...]
     confusion: tuple[tuple[int, ...], ...]
@@ -99,21 +104,22 @@ class Metrics:
 
 
 def evaluate(
-    y: npt.NDArray[np.integer],
+    y: Targets,
     proba: npt.NDArray[np.float64],
     *,
     task: Task,
-    threshold: float = 0.5,
+    threshold: float | None = 0.5,
     confidence: float = 0.95,
     names: Iterable[str] | None = None,
 ) -> Metrics:
     """Measure a model.
 
     Args:
-        y: true class codes (n,).
-        proba: class scores (n, k), in the order of ``task.classes``.
-        task: binary or multiclass.
-        threshold: the positive class is predicted from this score on; binary only.
+        y: true class codes (n,); for regression the true values.
+        proba: class scores (n, k), in the order of ``task.classes``; for regression estimates
+            (n, 1).
+        task: what is predicted.
+        threshold: the positive class is predicted from this score on; binary only, 0.5 when None.
         confidence: of the intervals, each on its own, both sides together.
         names: which metrics; all that fit the task when not given.
 
@@ -122,12 +128,14 @@ def evaluate(
         ValueError: an unknown metric in ``names``.
     """
     scored = scored_rows(y, proba, task=task, threshold=threshold)
-    counts = confusion(scored.y, scored.predicted, scored.classes)
+    counts = np.zeros((0, 0), dtype=np.int64)
+    if task.kind != "regression":
+        counts = confusion(scored.y, scored.predicted, scored.classes)
     wanted = metric_names(task.kind) if names is None else tuple(names)
     return Metrics(
         rows=scored.rows,
         classes=tuple(task.classes),
-        threshold=threshold,
+        threshold=(0.5 if threshold is None else threshold) if task.kind == "binary" else None,
         confidence=confidence,
         estimates=tuple((name, estimate(scored, name, counts, confidence)) for name in wanted),
         confusion=tuple(tuple(int(cell) for cell in row) for row in counts),
@@ -149,6 +157,8 @@ def estimate(
     found = measure(scored, name)
     if isinstance(found, Undefined):
         return undefined(found.reason)
+    if scored.task.kind == "regression":
+        return _of_errors(name, found, scored, confidence)
     if name in ("accuracy", "recall"):
         return _proportion(found.value, scored.rows, confidence)
     if find_metric(name).binary_only:
@@ -167,6 +177,28 @@ def estimate(
     se = standard_error(found.influence)
     low, high = logit_interval(found.value, se, scored.rows, confidence)
     return Estimate(found.value, low, high, "delta method, logit", found.note)
+
+
+def _of_errors(name: str, found: Measure, scored: Scored, confidence: float) -> Estimate:
+    """An interval of a measure of errors; squares and sizes of errors are skewed."""
+    se = standard_error(found.influence)
+    note = f"{scored.rows} rows show next to no spread" if scored.rows < 3 else ""
+    if name == "r2":
+        low, high = normal_interval(found.value, se, confidence, highest=1.0)
+        return Estimate(found.value, low, high, "jackknife, normal", note)
+    if name == "median_ae":
+        low, high = median_interval(np.abs(scored.errors), confidence)
+        return Estimate(found.value, low, high, "order statistics", note)
+    skew = skewness(found.influence)
+    if name == "mae":
+        low, high = skewed_interval(found.value, se, skew, scored.rows, confidence)
+        return Estimate(found.value, low, high, "Hall", note)
+    # The root of an interval of the mean square, as a part of that mean square.
+    part = 2 * se / found.value if found.value else 0.0
+    low, high = skewed_interval(1.0, part, skew, scored.rows, confidence)
+    return Estimate(
+        found.value, found.value * sqrt(low), found.value * sqrt(high), "Hall, root", note
+    )
 
 
 def _of_ranking(name: str, found: Measure, scored: Scored, confidence: float) -> Estimate:

@@ -1,7 +1,7 @@
-"""The plots of a model: confusion matrix, ROC, precision-recall, calibration, importance.
+"""All plots of a model, light or dark, and the same as numbers.
 
-Each is PNG bytes, 700 pixels wide. A plot that the rows cannot give (ROC with one class) is left
-out.
+Each plot is PNG bytes, 700 x 500 pixels. A plot that the rows cannot give (ROC with one class) is
+left out.
 """
 
 from __future__ import annotations
@@ -14,72 +14,181 @@ import numpy as np
 import numpy.typing as npt
 
 from ratchet.errors import StorageError
-from ratchet.evaluation import canvas
-from ratchet.evaluation.canvas import BLUE, INK, SOFT, plain
-from ratchet.evaluation.catalog import find_metric
-from ratchet.evaluation.curves import calibration_page, precision_recall_page, roc_page
+from ratchet.evaluation.bars import importance_page, shap_importance_page
+from ratchet.evaluation.curves import (
+    calibration_page,
+    precision_recall_page,
+    roc_page,
+    threshold_page,
+)
+from ratchet.evaluation.importance import importance_metric as usual_importance
+from ratchet.evaluation.matrix import confusion_page, confusion_points
 from ratchet.evaluation.metrics import Metrics, evaluate
-from ratchet.evaluation.scored import scored_rows
+from ratchet.evaluation.points import (
+    calibration_points,
+    precision_recall_points,
+    roc_points,
+    threshold_points,
+)
+from ratchet.evaluation.residual_plots import distribution_page, estimate_page, residual_page
+from ratchet.evaluation.residual_points import (
+    distribution_points,
+    estimate_points,
+    residual_points,
+)
+from ratchet.evaluation.scored import Scored, Targets, scored_rows
+from ratchet.evaluation.swarm import dependence_page, dependence_points, swarm_page, swarm_points
+from ratchet.evaluation.themes import ThemeName, find_theme
 
 if TYPE_CHECKING:
     from ratchet.data.task import Task
+    from ratchet.evaluation.canvas import Page
+    from ratchet.evaluation.explanation import Explanation
     from ratchet.evaluation.importance import Importance
+    from ratchet.evaluation.themes import Theme
 
 Floats = npt.NDArray[np.float64]
-_MOST_CLASSES = 24
-_MOST_BARS = 15
+_DEPENDENCES = 4
 
 
 def render_plots(
-    y: npt.NDArray[np.integer],
+    y: Targets,
     proba: Floats,
     *,
     task: Task,
     metrics: Metrics,
     importance: Sequence[Importance] = (),
-    importance_metric: str = "log_loss",
+    importance_metric: str | None = None,
+    explanation: Explanation | None = None,
+    theme: ThemeName = "light",
 ) -> dict[str, bytes]:
     """All plots of a model, by name, each a PNG file's bytes.
 
     Args:
-        y: true class codes (n,).
-        proba: class scores (n, k).
-        task: the classes.
+        y: true class codes (n,); for regression the true values.
+        proba: class scores (n, k); for regression estimates (n, 1).
+        task: what is predicted.
         metrics: the same rows' metrics, all of them.
-        importance: columns and their importance; no plot of it when empty.
-        importance_metric: the metric that ``importance`` is measured in.
+        importance: columns and their permutation importance; no plot of it when empty.
+        importance_metric: the metric that ``importance`` is measured in; the usual one of the task
+            when not given.
+        explanation: SHAP values; no plots of them when not given.
+        theme: the colours.
     """
     scored = scored_rows(y, proba, task=task, threshold=metrics.threshold)
-    pages = {"confusion_matrix": confusion_page(metrics)}
-    if metrics["roc_auc"].value is not None:
-        pages["roc_curve"] = roc_page(scored, metrics)
-        pages["precision_recall"] = precision_recall_page(scored, metrics)
-    pages["calibration"] = calibration_page(scored, metrics)
+    colours = find_theme(theme)
+    drawn = _error_pages if task.kind == "regression" else _class_pages
+    pages = drawn(scored, metrics, colours)
     if importance:
-        pages["importance"] = importance_page(importance, importance_metric)
-    return {name: canvas.to_png(page) for name, page in pages.items()}
+        metric = importance_metric or usual_importance(task)
+        pages["importance"] = importance_page(importance, metric, colours)
+    if explanation is not None and explanation.rows:
+        output = shown_output(explanation)
+        pages["shap_importance"] = shap_importance_page(explanation, colours)
+        pages["shap_beeswarm"] = swarm_page(explanation, colours, output=output)
+        pages["shap_dependence"] = dependence_page(explanation, colours, output=output)
+    return {name: page.to_png() for name, page in pages.items()}
+
+
+def _class_pages(scored: Scored, metrics: Metrics, theme: Theme) -> dict[str, Page]:
+    pages = {"confusion_matrix": confusion_page(metrics, theme)}
+    if metrics["roc_auc"].value is not None:
+        pages["roc_curve"] = roc_page(scored, metrics, theme)
+        pages["precision_recall"] = precision_recall_page(scored, metrics, theme)
+    pages["calibration"] = calibration_page(scored, metrics, theme)
+    threshold = threshold_page(scored, metrics, theme)
+    if threshold is not None:
+        pages["threshold"] = threshold
+    return pages
+
+
+def _error_pages(scored: Scored, metrics: Metrics, theme: Theme) -> dict[str, Page]:
+    return {
+        "predicted_actual": estimate_page(scored, metrics, theme),
+        "residuals": residual_page(scored, metrics, theme),
+        "residual_distribution": distribution_page(scored, metrics, theme),
+    }
+
+
+def plot_points(
+    y: Targets,
+    proba: Floats,
+    *,
+    task: Task,
+    metrics: Metrics,
+    explanation: Explanation | None = None,
+) -> dict[str, Any]:
+    """What `render_plots` draws as JSON: a name for each plot, and at most 200 points a line.
+
+    Args:
+        y: as of `render_plots`.
+        proba: likewise.
+        task: likewise.
+        metrics: likewise.
+        explanation: likewise; its importance is ``explanation.importance()``.
+    """
+    scored = scored_rows(y, proba, task=task, threshold=metrics.threshold)
+    if task.kind == "regression":
+        found: dict[str, Any] = {
+            "predicted_actual": estimate_points(scored, metrics.confidence),
+            "residuals": residual_points(scored),
+            "residual_distribution": distribution_points(scored),
+        }
+    else:
+        found = {
+            "confusion_matrix": confusion_points(metrics),
+            "calibration": calibration_points(scored, metrics),
+        }
+        if metrics["roc_auc"].value is not None:
+            found["roc_curve"] = roc_points(scored, metrics)
+            found["precision_recall"] = precision_recall_points(scored, metrics)
+        threshold = threshold_points(scored, metrics)
+        if threshold is not None:
+            found["threshold"] = threshold
+    if explanation is not None and explanation.rows:
+        output = shown_output(explanation)
+        swarm = swarm_points(explanation, output=output)
+        found["shap_importance"] = [item.to_json() for item in explanation.importance()]
+        found["shap_beeswarm"] = swarm
+        found["shap_dependence"] = [
+            dependence_points(explanation, line["feature"], output=output)
+            for line in swarm["lines"][:_DEPENDENCES]
+        ]
+    return found
+
+
+def shown_output(explanation: Explanation) -> int:
+    """The class whose values are drawn row by row: the one that most rows score highest."""
+    if len(explanation.outputs) == 1:
+        return 0
+    highest = explanation.scores.argmax(axis=1)
+    return int(np.bincount(highest, minlength=len(explanation.outputs)).argmax())
 
 
 def draw_all(
-    y: npt.NDArray[np.integer],
+    y: Targets,
     proba: Floats,
     *,
     task: Task,
     folder: Path,
     metrics: Metrics | None = None,
     importance: Sequence[Importance] = (),
-    importance_metric: str = "log_loss",
+    importance_metric: str | None = None,
+    explanation: Explanation | None = None,
+    theme: ThemeName = "light",
 ) -> tuple[Path, ...]:
     """Write all plots of a model into ``folder``, as ``roc_curve.png`` and so on.
 
     Args:
-        y: true class codes (n,).
-        proba: class scores (n, k).
-        task: the classes.
+        y: as of `render_plots`.
+        proba: likewise.
+        task: likewise.
         folder: an existing folder.
         metrics: the same rows' metrics; measured here when not given.
-        importance: columns and their importance; no plot of it when empty.
-        importance_metric: the metric that ``importance`` is measured in.
+        importance: as of `render_plots`.
+        importance_metric: likewise.
+        explanation: likewise.
+        theme: likewise.
 
     Raises:
         StorageError: a file cannot be written.
@@ -91,6 +200,8 @@ def draw_all(
         metrics=metrics or evaluate(y, proba, task=task),
         importance=importance,
         importance_metric=importance_metric,
+        explanation=explanation,
+        theme=theme,
     )
     files = []
     for name, image in plots.items():
@@ -105,121 +216,3 @@ def draw_all(
             ) from None
         files.append(file)
     return tuple(files)
-
-
-def confusion_page(metrics: Metrics) -> Any:
-    """Rows by true and predicted class, each cell tinted by its share of the true class."""
-    counts = np.array(metrics.confusion)
-    labels = [plain(label, 16 if len(metrics.classes) < 5 else 12) for label in metrics.classes]
-    if len(labels) > _MOST_CLASSES:
-        counts, labels = _most_frequent(counts, labels)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = len(labels)
-    right = int(np.trace(np.array(metrics.confusion)))
-    page = canvas.start_page(
-        "Confusion matrix",
-        f"{right:,} of {metrics.rows:,} rows are predicted right"
-        f" ({metrics['accuracy'].value:.1%}); colour is the share of the true class",
-    )
-    crowded = size > 8
-    left = 0.13 if max(map(len, labels)) <= 8 else 0.205
-    bottom = 0.23 if crowded else 0.125
-    axes = canvas.add_axes(
-        page, "Predicted", "True", (left, bottom, canvas.RIGHT - left, canvas.TOP - bottom)
-    )
-    axes.imshow(_tint(shares), aspect="auto", interpolation="nearest")
-    axes.grid(False)
-    axes.spines[["left", "bottom"]].set_visible(False)
-    axes.set_xticks(range(size), labels, rotation=90 if crowded else 0, size=8 if crowded else 10)
-    axes.set_yticks(range(size), labels, size=8 if crowded else 10)
-    axes.tick_params(length=0, colors=INK)
-    for edge in range(size + 1):
-        axes.axhline(edge - 0.5, color="white", linewidth=2 if size < 12 else 0.8)
-        axes.axvline(edge - 0.5, color="white", linewidth=2 if size < 12 else 0.8)
-    if size <= 12:
-        _write_cells(axes, counts, shares)
-    return page
-
-
-def _most_frequent(
-    counts: npt.NDArray[np.int64], labels: list[str]
-) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The most frequent classes of a large matrix; all others together are the last one."""
-    order = np.argsort(-counts.sum(axis=1), kind="stable")
-    keep, rest = np.sort(order[: _MOST_CLASSES - 1]), order[_MOST_CLASSES - 1 :]
-    group = np.full(len(labels), len(keep))
-    group[keep] = np.arange(len(keep))
-    small = np.zeros((len(keep) + 1, len(keep) + 1), dtype=np.int64)
-    np.add.at(small, (group[:, None], group[None, :]), counts)
-    return small, [*(labels[code] for code in keep), f"{len(rest)} others"]
-
-
-def _tint(shares: Floats) -> Floats:
-    """White for 0 to blue for 1, as colours (k, k, 3)."""
-    white, blue = np.array([0.965, 0.972, 0.98]), np.array([0.0, 0.447, 0.698])
-    tinted: Floats = white + shares[:, :, None] * (blue - white)
-    return tinted
-
-
-def _write_cells(axes: Any, counts: npt.NDArray[np.int64], shares: Floats) -> None:
-    """Count and share into each cell."""
-    size = len(counts)
-    large = 17 if size == 2 else max(7.0, 13 - 0.6 * size)
-    for row in range(size):
-        for column in range(size):
-            ink = "white" if shares[row, column] > 0.72 else INK
-            text, share = f"{counts[row, column]:,}", f"{shares[row, column]:.1%}"
-            if size > 5:
-                axes.text(column, row, text, size=large, color=ink, ha="center", va="center")
-                continue
-            axes.text(
-                column,
-                row - 0.06,
-                text,
-                size=large,
-                color=ink,
-                ha="center",
-                va="center",
-                weight="bold",
-            )
-            axes.text(column, row + 0.16, share, size=10, color=ink, ha="center", va="center")
-
-
-def importance_page(importance: Sequence[Importance], metric: str) -> Any:
-    """The columns that matter most, with their standard errors."""
-    shown = list(importance[:_MOST_BARS])
-    info = find_metric(metric)
-    change = "Rise" if info.better == "lower" else "Fall"
-    title = "log loss" if metric == "log_loss" else info.title
-    more = f"the {len(shown)} of {len(importance)} columns that matter most"
-    page = canvas.start_page(
-        "Feature importance",
-        f"{change} of {title} when a column"
-        f" is shuffled  ·  {more if len(shown) < len(importance) else 'all columns'}",
-    )
-    names = [plain(item.name, 26) for item in shown]
-    left = 0.04 + 0.0125 * max(len(name) for name in names)
-    axes = canvas.add_axes(
-        page,
-        f"{change} of {title}, with its 95% interval",
-        "",
-        (left, canvas.BOTTOM, canvas.RIGHT - left, canvas.TOP - canvas.BOTTOM),
-    )
-    places = max(len(shown), 6) - 1 - np.arange(len(shown))
-    values = np.array([item.value for item in shown])
-    errors = np.array([item.se for item in shown])
-    axes.barh(
-        places,
-        values,
-        height=0.66,
-        color=BLUE,
-        xerr=1.96 * errors,
-        error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2.5},
-    )
-    axes.axvline(0, color=SOFT, linewidth=0.8)
-    axes.set_yticks(places, names, size=9.5, color=INK)
-    axes.set_ylim(-0.7, max(len(shown), 6) - 0.3)
-    axes.grid(False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    return page

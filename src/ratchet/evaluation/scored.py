@@ -1,9 +1,9 @@
-"""Rows with their true classes and a model's scores, checked once, ranked at most once."""
+"""Rows with their labels and a model's scores, checked once, ranked at most once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ratchet.data.task import Task
 
 Codes = npt.NDArray[np.integer]
+Targets = npt.NDArray[Any]
+"""Class codes (n,), or for regression the values float64 (n,)."""
 Floats = npt.NDArray[np.float64]
 
 _MOST_KEPT = 20_000_000
@@ -25,13 +27,13 @@ class Scored:
     """Labelled rows scored by one model.
 
     Attributes:
-        y: true class codes (n,).
-        proba: class scores (n, k), in the task's class order.
-        predicted: class codes the model decides for (n,).
-        task: the classes.
+        y: true class codes (n,); the true values for regression.
+        proba: class scores (n, k), in the task's class order; estimates (n, 1) for regression.
+        predicted: class codes the model decides for (n,); none (0,) for regression.
+        task: the kind of prediction and its classes.
     """
 
-    y: Codes
+    y: Targets
     proba: Floats
     predicted: Codes
     task: Task
@@ -44,8 +46,14 @@ class Scored:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """How many classes there are; 0 for regression."""
         return len(self.task.classes)
+
+    @property
+    def errors(self) -> Floats:
+        """Estimate less true value (n,); regression only."""
+        errors: Floats = self.proba[:, 0] - self.y
+        return errors
 
     def ranking(self, code: int) -> Ranking:
         """The rows ranked by their score for class ``code``; kept while they are few."""
@@ -69,23 +77,21 @@ def decide(proba: Floats, threshold: float) -> Codes:
     return highest
 
 
-def scored_rows(y: Codes, proba: Floats, *, task: Task, threshold: float = 0.5) -> Scored:
+def scored_rows(y: Targets, proba: Floats, *, task: Task, threshold: float | None = 0.5) -> Scored:
     """Check shapes and values, and decide.
 
     Args:
-        y: true class codes (n,), each from 0 to k - 1.
-        proba: class scores (n, k).
-        task: binary or multiclass, with k classes.
-        threshold: the positive class is predicted from this score on; binary only.
+        y: true class codes (n,), each from 0 to k - 1; for regression finite values (n,).
+        proba: class scores (n, k); for regression estimates (n, 1).
+        task: with k classes; none for regression.
+        threshold: the positive class is predicted from this score on; binary only, 0.5 when None.
 
     Raises:
         DataError: no rows, or scores that are not finite numbers.
         RatchetError: shapes or codes that do not fit the task (a bug of the caller).
     """
     count = len(task.classes)
-    if task.kind == "regression":
-        raise RatchetError("A regression model has no class scores to evaluate")
-    if y.ndim != 1 or proba.shape != (len(y), count):
+    if y.ndim != 1 or proba.shape != (len(y), task.outputs):
         raise RatchetError(
             f"Scores of shape {proba.shape} do not fit {y.shape} labels and {count} classes"
         )
@@ -94,8 +100,6 @@ def scored_rows(y: Codes, proba: Floats, *, task: Task, threshold: float = 0.5) 
             "There are no rows to evaluate on",
             fix="give the test part more rows: data.split.test",
         )
-    if int(y.min()) < 0 or int(y.max()) >= count:
-        raise RatchetError(f"Label codes must be from 0 to {count - 1}")
     proba = np.asarray(proba, dtype=np.float64)
     if not np.isfinite(proba).all():
         broken = int((~np.isfinite(proba).all(axis=1)).sum())
@@ -104,4 +108,11 @@ def scored_rows(y: Codes, proba: Floats, *, task: Task, threshold: float = 0.5) 
             why="a model that divides by zero or overflows cannot be measured",
             fix="leave the algorithm out, or scale the features",
         )
-    return Scored(y, proba, decide(proba, threshold), task)
+    if task.kind == "regression":
+        values = np.asarray(y, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise RatchetError("The true values must be finite numbers")
+        return Scored(values, proba, np.empty(0, dtype=np.int32), task)
+    if int(y.min()) < 0 or int(y.max()) >= count:
+        raise RatchetError(f"Label codes must be from 0 to {count - 1}")
+    return Scored(y, proba, decide(proba, 0.5 if threshold is None else threshold), task)

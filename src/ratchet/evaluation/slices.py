@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ratchet.evaluation.catalog import find_metric
+from ratchet.evaluation.catalog import find_metric, usual_metric
 from ratchet.evaluation.estimate import Estimate
 from ratchet.evaluation.measures import Measure, Undefined, measure, standard_error
 from ratchet.evaluation.metrics import evaluate
-from ratchet.evaluation.scored import scored_rows
+from ratchet.evaluation.scored import Targets, scored_rows
 
 if TYPE_CHECKING:
     from ratchet.data.task import Task
@@ -30,7 +30,11 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 _FEW_VALUES = 10
 _MISSING = "missing"
-_SHOWN = ("accuracy", "roc_auc", "log_loss")
+_SHOWN = {
+    "binary": ("accuracy", "roc_auc", "log_loss"),
+    "multiclass": ("accuracy", "roc_auc", "log_loss"),
+    "regression": ("rmse", "mae", "r2"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,12 @@ class Slice:
 
 def slice_metrics(
     frame: pl.DataFrame,
-    y: npt.NDArray[np.integer],
+    y: Targets,
     proba: Floats,
     *,
     task: Task,
-    metric: str = "roc_auc",
-    threshold: float = 0.5,
+    metric: str | None = None,
+    threshold: float | None = 0.5,
     columns: Sequence[str] | None = None,
     min_rows: int = 50,
     per_column: int = 6,
@@ -100,10 +104,10 @@ def slice_metrics(
 
     Args:
         frame: raw columns of the rows (n rows).
-        y: true class codes (n,).
-        proba: class scores (n, k).
-        task: the classes.
-        metric: what parts are compared by.
+        y: true class codes (n,); for regression the true values.
+        proba: class scores (n, k); for regression estimates (n, 1).
+        task: what is predicted.
+        metric: what parts are compared by; `usual_metric` of the task when not given.
         threshold: the decision threshold; binary only.
         columns: which columns; all of numbers, text and truth values when not given.
         min_rows: smaller parts are left out.
@@ -113,11 +117,12 @@ def slice_metrics(
         confidence: of the intervals, and of calling a part worse.
         seed: of the sample.
     """
+    metric = metric or usual_metric(task.kind)
     if len(y) > max_rows:
         keep = np.sort(np.random.default_rng(seed).permutation(len(y))[:max_rows])
         frame, y, proba = frame[keep], y[keep], proba[keep]
     whole = measure(scored_rows(y, proba, task=task, threshold=threshold), metric)
-    wanted = tuple(dict.fromkeys((metric, *_SHOWN)))
+    wanted = tuple(dict.fromkeys((metric, *_SHOWN[task.kind])))
     found: list[Slice] = []
     for column, label, mask in _parts(frame, columns, min_rows, per_column):
         if len(found) == 2 * limit:

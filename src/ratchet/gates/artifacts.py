@@ -77,10 +77,11 @@ def judge_predictions(
     """The bundle's predictions have the right shape and range.
 
     Args:
-        scores: class scores (n, k); None when the bundle gave none.
-        labels: predicted labels (n,).
+        scores: class scores (n, k), for regression estimates (n, 1); None when the bundle gave
+            none.
+        labels: predicted labels (n,), for regression the estimates.
         rows: rows that were scored.
-        classes: the labels there are.
+        classes: the labels there are; none for regression.
         problem: why it gave none.
     """
     if scores is None:
@@ -90,6 +91,8 @@ def judge_predictions(
     faults = _faults(np.asarray(scores), plain, rows, classes)
     if faults:
         return _result("predictions", rows, False, "; ".join(faults))
+    if not classes:
+        return _result("predictions", rows, True, f"{rows:,} predictions, all of them numbers")
     reason = (
         f"{rows:,} predictions: scores of {len(classes)} classes from 0 to 1 that sum to 1, labels"
         " among the classes"
@@ -106,22 +109,30 @@ def _faults(
     """Everything that is wrong with predictions, in words."""
     if rows == 0:
         return ["no rows were scored"]
-    if scores.shape != (rows, len(classes)) or scores.dtype.kind != "f":
-        wanted = f"floating-point numbers of shape {(rows, len(classes))}"
+    shape = (rows, len(classes) or 1)
+    if scores.shape != shape or scores.dtype.kind != "f":
+        wanted = f"floating-point numbers of shape {shape}"
         return [f"scores are {scores.dtype} of shape {scores.shape} instead of {wanted}"]
     faults = []
     finite = np.isfinite(scores).all(axis=1)
     if not finite.all():
         faults.append(f"{int((~finite).sum())} rows have a score that is no number")
-    known = scores[finite]
+    if len(labels) != rows:
+        faults.append(f"{len(labels)} labels for {rows} rows")
+    return faults + (_class_faults(scores[finite], labels, classes) if classes else [])
+
+
+def _class_faults(
+    known: npt.NDArray[np.float64], labels: Sequence[object], classes: Sequence[object]
+) -> list[str]:
+    """What is wrong with scores of classes, which are numbers, and with labels."""
+    faults = []
     outside = int(((known < 0) | (known > 1)).any(axis=1).sum())
     if outside:
         faults.append(f"{outside} rows have a score outside 0 to 1")
     off = int((np.abs(known.sum(axis=1) - 1) > SUM_TOLERANCE).sum())
     if off:
         faults.append(f"the scores of {off} rows do not sum to 1")
-    if len(labels) != rows:
-        faults.append(f"{len(labels)} labels for {rows} rows")
     # A label must be a class in type too: True equals 1, and "1" would be another label downstream.
     allowed = {(type(label), label) for label in classes}
     strange = {str(label) for label in labels if (type(label), label) not in allowed}

@@ -21,9 +21,10 @@ def judge_parity(
     """The bundle's scores against the scores in training, row by row.
 
     Args:
-        expected: class scores in training (n, k).
-        actual: the bundle's class scores of the same rows (n, k); None when it gave none.
-        tolerance: the largest difference that counts as none.
+        expected: class scores in training (n, k); for regression estimates (n, 1).
+        actual: the bundle's of the same rows; None when it gave none.
+        tolerance: the largest difference that counts as none; of estimates, relative to the
+            largest of them where that is above 1, for they have a unit and scores have none.
         problem: why it gave none.
         where: where the tolerance was set.
     """
@@ -39,7 +40,7 @@ def judge_parity(
     if expected.shape != actual.shape:
         shapes = f"{actual.shape} instead of {expected.shape}"
         return result(None, False, f"the bundle's scores have the shape {shapes}")
-    worst = np.abs(expected - actual).max(axis=1)
+    worst = np.abs(expected - actual).max(axis=1) / _unit(expected)
     broken = int((~np.isfinite(worst)).sum())
     if broken:
         return result(None, False, f"{broken} of {len(worst)} rows have a score that is no number")
@@ -54,3 +55,8 @@ def judge_parity(
         f"{beyond:,} of {len(worst):,} rows differ by more than {tolerance:g}, most in row "
         f"{row}: {largest:.2e}",
     )
+
+
+def _unit(expected: npt.NDArray[np.float64]) -> float:
+    """What differences are measured in."""
+    return max(1.0, float(np.abs(expected).max())) if expected.shape[1] == 1 else 1.0

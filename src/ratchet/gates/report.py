@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ratchet.evaluation.compare import Verdict
 
 Group = Literal["thresholds", "champion", "artifacts", "budget"]
 
@@ -30,6 +33,9 @@ class GateResult:
         passed: whether the model may go on.
         reason: what was measured and what follows from it, one sentence for people.
         where: where the threshold was set: ``ratchet.yaml:31``, or ``default``.
+        verdict: what the comparison with the model that serves proves; None for other gates, and
+            when nothing serves yet.
+        rows_needed: about how many test rows would have been enough, where they were too few.
     """
 
     name: str
@@ -39,6 +45,8 @@ class GateResult:
     passed: bool
     reason: str
     where: str = "default"
+    verdict: Verdict | None = None
+    rows_needed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""

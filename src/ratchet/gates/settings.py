@@ -42,7 +42,19 @@ class ChampionSettings(Section):
         lt=1,
         description=(
             "Of every interval, and of the proof: with 0.95, of a hundred models that are no "
-            "better at most five pass."
+            "better at most five pass on rows that have not decided before. On rows that have, "
+            "the proof must be stronger: see alpha."
+        ),
+    )
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        le=0.5,
+        description=(
+            "The chance that any of all decisions on the same test rows passes a model that is "
+            "no better; 2 x (1 - confidence) if not set. The k-th of them has the level "
+            "alpha x 6 / (pi² k²), at most 1 - confidence; after 12, or below 0.001, the rows are "
+            "used up and new ones are needed."
         ),
     )
     require: Literal["non_inferior", "superior"] = Field(
@@ -57,12 +69,18 @@ class ChampionSettings(Section):
     def _margin_fits(self) -> ChampionSettings:
         if self.require == "superior" and self.margin > 0:
             raise ValueError("a margin has no meaning with `require: superior`: leave one out")
-        if self.metric not in (None, "log_loss", "brier") and self.margin >= 1:
+        upper = None if self.metric is None else find_metric(self.metric).upper
+        if upper is not None and self.margin >= upper:
             raise ValueError(
                 f"a margin of {self.margin:g} is more than {self.metric} can differ: write 0.005 "
                 "for half a point"
             )
         return self
+
+    @property
+    def spent(self) -> float:
+        """``alpha``, or what stands for it."""
+        return 2 * (1 - self.confidence) if self.alpha is None else self.alpha
 
 
 class BudgetSettings(Section):
@@ -118,15 +136,16 @@ class GatesSettings(Section):
     minimum: dict[MetricName, Limit] = Field(
         default_factory=dict,
         description=(
-            "The least value of each metric on the test rows; for log_loss and brier, where less "
-            "is better, the largest."
+            "The least value of each metric on the test rows; for log_loss, brier, rmse, mae and "
+            "median_ae, where less is better, the largest."
         ),
     )
     above_chance: bool = Field(
         default=True,
         description=(
-            "Whether the model must be proven to rank better than chance: the interval of its "
-            "roc_auc lies above 0.5. It keeps a useless first model out, when there is no champion."
+            "Whether the model must be proven better than knowing nothing: the interval of its "
+            "roc_auc lies above 0.5, for regression that of r2 above 0, which is always saying "
+            "the mean. It keeps a useless first model out, when there is no champion."
         ),
     )
     champion: ChampionSettings = Field(
@@ -140,7 +159,8 @@ class GatesSettings(Section):
         gt=0,
         le=0.01,
         description=(
-            "Largest difference between a score in training and the bundle's for the same row."
+            "Largest difference between a score in training and the bundle's for the same row; "
+            "for regression relative to the largest estimate, where that is above 1."
         ),
     )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ratchet.evaluation.estimate import Estimate
     from ratchet.evaluation.metrics import Metrics
 
-CHANCE = 0.5
+_KNOWING_NOTHING = {"roc_auc": (0.5, "chance"), "r2": (0.0, "always saying the mean")}
 
 
 def judge_minimum(
@@ -93,19 +93,27 @@ def judge_value(
 
 
 def judge_above_chance(metrics: Metrics, *, where: Where = default_places) -> GateResult:
-    """Whether the model ranks better than chance: the interval of its ROC-AUC lies above 0.5."""
+    """Whether the model is proven better than knowing nothing.
+
+    Classes: the interval of its ROC-AUC lies above 0.5. Numbers: that of R² lies above 0, which is
+    always saying the mean.
+    """
     place = where("gates", "above_chance")
-    auc = metrics["roc_auc"]
-    if auc.value is None or auc.low is None:
-        reason = f"ROC-AUC could not be measured: {auc.note}"
-        return GateResult("above_chance", "thresholds", None, CHANCE, False, reason, place)
-    passed = auc.low > CHANCE
-    verdict = "lies above 0.5" if passed else "does not lie above 0.5, which is chance"
+    name = "roc_auc" if "roc_auc" in metrics else "r2"
+    limit, least = _KNOWING_NOTHING[name]
+    found, title = metrics[name], find_metric(name).title
+    if found.value is None or found.low is None:
+        reason = f"{title} could not be measured: {found.note}"
+        return GateResult("above_chance", "thresholds", None, limit, False, reason, place)
+    passed = found.low > limit
+    verdict = f"lies above {limit:g}"
+    if not passed:
+        verdict = f"does not lie above {limit:g}, which is {least}"
     reason = (
-        f"the {metrics.confidence * 100:g}% interval of ROC-AUC {auc.value:.4f}, {auc.low:.4f} to "
-        f"{auc.high:.4f}, {verdict}"
+        f"the {metrics.confidence * 100:g}% interval of {title} {found.value:.4f}, "
+        f"{found.low:.4f} to {found.high:.4f}, {verdict}"
     )
-    return GateResult("above_chance", "thresholds", auc.low, CHANCE, passed, reason, place)
+    return GateResult("above_chance", "thresholds", found.low, limit, passed, reason, place)
 
 
 def validate_metrics(

@@ -1,16 +1,20 @@
-"""Whether the ledger's past was changed: the chain of hashes, and what it says was deployed."""
+"""Whether the ledger's past was changed: the chain of hashes, and the rows that it tells of."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Text, select, type_coerce
+from sqlalchemy import Connection, Table, Text, select, type_coerce
 
 from ratchet.ledger.events import START, event_hash, stored_events
-from ratchet.ledger.tables import chains, deployments
+from ratchet.ledger.holdouts import NOTED
+from ratchet.ledger.tables import chains, deployments, holdout_uses
+
+_OF_USE = ("challenger", "holdout_id", "use", "comparison", "rows")
+_WORDS = {deployments.name: "deployments", holdout_uses.name: "uses of test rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,18 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
     """Read the whole chain again and compare it with its hashes and with the deployments.
 
     Found are: an event that was edited, removed (in the middle or at the end), inserted or
-    renumbered, and a deployment row that its event does not confirm.
+    renumbered, and a deployment or a use of test rows that its event does not confirm.
     """
     breaks: list[Break] = []
     deployed: dict[int, tuple[Any, ...]] = {}
+    noted: dict[int, tuple[Any, ...]] = {}
     expected, previous, count = 1, START, 0
     for seq, at, kind, run_id, facts, before, digest in stored_events(connection, project):
         count += 1
         if kind == "deployed":
-            deployed[seq] = (at, *_said(facts))
+            deployed[seq] = (at, *_said(facts, "alias", "version"))
+        elif kind == NOTED:
+            noted[seq] = (at, *_said(facts, *_OF_USE))
         if seq != expected:
             breaks.append(Break(seq, f"the events {expected} to {seq - 1} are missing"))
         elif before != previous:
@@ -74,7 +81,8 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
             breaks.append(Break(seq, "its content was changed after it was written"))
         expected, previous = seq + 1, digest
     breaks += _check_end(connection, project, expected - 1, previous)
-    breaks += _check_deployments(connection, project, deployed)
+    breaks += _check_rows(connection, project, deployments, ("alias", "version"), deployed)
+    breaks += _check_rows(connection, project, holdout_uses, _OF_USE, noted)
     return ChainReport(count, previous, tuple(sorted(breaks, key=lambda item: item.seq)))
 
 
@@ -89,28 +97,30 @@ def _check_end(connection: Connection, project: str, last: int, digest: str) -> 
     return []
 
 
-def _said(facts: str) -> tuple[Any, Any]:
+def _said(facts: str, *names: str) -> tuple[Any, ...]:
     try:
         told = json.loads(facts)
-        return told["alias"], told["version"]
+        return tuple(told[name] for name in names)
     except (ValueError, TypeError, KeyError):
-        return None, None  # changed by hand: its hash tells of that too
+        return ()  # changed by hand: its hash tells of that too
 
 
-def _check_deployments(
-    connection: Connection, project: str, said: Mapping[int, tuple[Any, ...]]
+def _check_rows(
+    connection: Connection,
+    project: str,
+    table: Table,
+    names: Sequence[str],
+    said: Mapping[int, tuple[Any, ...]],
 ) -> list[Break]:
+    """Whether the rows of ``table`` are those that their events tell of."""
     rows = connection.execute(
         select(
-            deployments.c.seq,
-            type_coerce(deployments.c.at, Text),
-            deployments.c.alias,
-            deployments.c.version,
-        ).where(deployments.c.project == project)
+            table.c.seq, type_coerce(table.c.at, Text), *(table.c[name] for name in names)
+        ).where(table.c.project == project)
     )
     kept = {row[0]: tuple(row[1:]) for row in rows}
     return [
-        Break(seq, "the deployments do not say what this event says")
+        Break(seq, f"the {_WORDS[table.name]} do not say what this event says")
         for seq in sorted(said.keys() | kept.keys())
         if said.get(seq) != kept.get(seq)
     ]

@@ -125,9 +125,26 @@ _OUTBOX = (
     "CREATE INDEX ratchet_outbox_by_due ON ratchet_outbox (project, status, due)",
 )
 
+_HOLDOUTS = (
+    """
+    CREATE TABLE ratchet_holdout_uses (
+        project TEXT NOT NULL, run_id TEXT NOT NULL, challenger TEXT NOT NULL,
+        seq BIGINT NOT NULL, at VARCHAR(27) NOT NULL, holdout_id TEXT NOT NULL,
+        use INTEGER NOT NULL, comparison TEXT NOT NULL, champion INTEGER NOT NULL,
+        metric TEXT NOT NULL, rule TEXT NOT NULL, rows BIGINT NOT NULL, first TEXT, last TEXT,
+        sketch TEXT NOT NULL, difference DOUBLE PRECISION, se DOUBLE PRECISION,
+        level DOUBLE PRECISION, verdict TEXT, passed BOOLEAN, shown DOUBLE PRECISION,
+        shown_to TEXT, judged VARCHAR(27),
+        PRIMARY KEY (project, run_id, challenger),
+        CONSTRAINT ratchet_one_use_per_comparison UNIQUE (project, comparison))
+    """,
+    "CREATE INDEX ratchet_holdout_uses_by_seq ON ratchet_holdout_uses (project, seq)",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "runs, events, versions, deployments, leases", _FIRST),
     Migration(2, "alerts that wait to be delivered", _OUTBOX),
+    Migration(3, "decisions on test rows", _HOLDOUTS),
 )
 
 

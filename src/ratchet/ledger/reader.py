@@ -14,6 +14,7 @@ from ratchet.ledger.deployments import (
     previous_champion,
 )
 from ratchet.ledger.events import Event, read_events
+from ratchet.ledger.holdouts import HoldoutUse, list_uses
 from ratchet.ledger.lease import LeaseHolder, read_holder
 from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox
 from ratchet.ledger.results import (
@@ -153,6 +154,11 @@ class LedgerReader:
         """Who holds the project's lease, alive or not."""
         with self.database.read() as connection:
             return read_holder(connection, self.project)
+
+    def holdout_uses(self, holdout_id: str | None = None) -> tuple[HoldoutUse, ...]:
+        """The decisions on test rows, oldest first: all, or those on one holdout."""
+        with self.database.read() as connection:
+            return list_uses(connection, self.project, holdout_id)
 
     def outbox(self, status: OutboxStatus | None = None) -> tuple[OutboxEntry, ...]:
         """The alerts, oldest first."""

@@ -14,10 +14,11 @@ from typing import Any, Self
 
 from ratchet import clock
 from ratchet.errors import EnvironmentFault
-from ratchet.ledger import deployments, outbox, results, runs, steps, versions
+from ratchet.ledger import deployments, holdouts, outbox, results, runs, steps, versions
 from ratchet.ledger.database import BUSY_SECONDS, Database, open_database
 from ratchet.ledger.deployments import Action, Alias, Change, Deployment
 from ratchet.ledger.events import Transaction
+from ratchet.ledger.holdouts import HoldoutRows, HoldoutUse, Judgement
 from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
 from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
 from ratchet.ledger.outbox import Notice, OutboxEntry
@@ -188,6 +189,39 @@ class Ledger(LedgerReader):
         """Write a run's gate verdicts."""
         with self._write() as tx:
             results.record_gates(tx, run_id, verdicts)
+
+    def note_holdout_use(
+        self,
+        run_id: str,
+        challenger: str,
+        rows: HoldoutRows,
+        *,
+        comparison: str,
+        champion: int,
+        metric: str,
+        rule: str,
+    ) -> HoldoutUse:
+        """Count a decision on test rows before it is made, or give back the one that is there."""
+        with self._write() as tx:
+            return holdouts.note_use(
+                tx,
+                run_id,
+                challenger,
+                rows,
+                comparison=comparison,
+                champion=champion,
+                metric=metric,
+                rule=rule,
+            )
+
+    def judge_holdout_use(self, run_id: str, challenger: str, judgement: Judgement) -> HoldoutUse:
+        """Write what a decision on test rows came to.
+
+        Raises:
+            UsageError: it was never noted.
+        """
+        with self._write() as tx:
+            return holdouts.judge_use(tx, run_id, challenger, judgement)
 
     def add_version(
         self,

@@ -1,7 +1,9 @@
 """A bundle: the folder that is one model version, and the digest of all its files.
 
-    model.onnx | model.txt | model.json   the model, without pickle
-    recipe.json           from a raw row to its numbers
+    composition.json      the members, their weights and files, the calibration of their mean
+    model.onnx | model.txt | model.json | model.linear.json
+                          the members' models, without pickle; model.1.onnx and so on
+    recipe.json           from a raw row to its numbers; recipe.1.json where members differ
     signature.json        the columns it reads, the classes it gives
     decision.json         from scores to a label
     metrics.json          what was measured of it
@@ -12,7 +14,8 @@
     MANIFEST.json         every file with its SHA-256 and size, and the bundle's digest
 
 The digest is made of the files' digests, and the files hold no time, run, host or path: the same
-inputs give the same digest on another day.
+inputs give the same digest on another day. Bundles of format 1, which held one model and named it
+in metadata.json, are still read.
 """
 
 from __future__ import annotations
@@ -29,17 +32,18 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import ConflictError, DataError, RatchetError, StorageError
 from ratchet.ids import digest_of_files
+from ratchet.packaging.composition import COMPOSITION, read_composition
 
 if TYPE_CHECKING:
+    from ratchet.packaging.decision import Decision
     from ratchet.packaging.metadata import Metadata
-    from ratchet.packaging.onnx import ModelForm
-    from ratchet.packaging.signature import Decision, Signature
+    from ratchet.packaging.signature import Signature
 
 MANIFEST = "MANIFEST.json"
-RECIPE, SIGNATURE, DECISION = "recipe.json", "signature.json", "decision.json"
+SIGNATURE, DECISION = "signature.json", "decision.json"
 METRICS, METADATA, EXAMPLE = "metrics.json", "metadata.json", "input_example.json"
 REQUIREMENTS, CARD = "requirements.txt", "card.md"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,13 @@ class BundleContent:
     """What goes into a bundle.
 
     Attributes:
-        form: the exported model.
-        recipe: ``Recipe.to_json()``.
+        model: the folder that ``export_blend`` wrote.
         metrics: JSON values: what was measured.
         requirements: lines ``name==version``.
         card: the model card as Markdown.
     """
 
-    form: ModelForm
-    recipe: Mapping[str, Any]
+    model: Path
     signature: Signature
     decision: Decision
     metrics: Mapping[str, Any]
@@ -198,23 +200,21 @@ def read_file(bundle: Bundle, name: str, *, verify: bool = True) -> bytes:
 
 def _contents(content: BundleContent) -> dict[str, bytes]:
     """The files' bytes by name, in the order of names."""
-    form = content.form
-    with _storage_errors(form.file):
-        model = form.file.read_bytes()
+    composition = read_composition(content.model)
+    with _storage_errors(content.model):
+        files = {name: (content.model / name).read_bytes() for name in composition.files}
     texts = {
         REQUIREMENTS: "".join(f"{line}\n" for line in content.requirements),
         CARD: content.card,
     }
     values = {
-        RECIPE: content.recipe,
+        COMPOSITION: composition.to_json(),
         SIGNATURE: content.signature.to_json(),
         DECISION: content.decision.to_json(),
         METRICS: content.metrics,
-        METADATA: content.metadata.to_json()
-        | {"model": {"kind": form.kind, "file": form.file.name}},
+        METADATA: content.metadata.to_json(),
         EXAMPLE: content.signature.example,
     }
-    files = {form.file.name: model}
     files |= {name: text.encode() for name, text in texts.items()}
     files |= {name: _json(value, name) for name, value in values.items()}
     return dict(sorted(files.items()))

@@ -1,61 +1,109 @@
-"""Trees of scikit-learn written as ONNX: forests, single trees, histogram boosting."""
+"""Trees of scikit-learn written as ONNX: forests, single trees, boosting."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ratchet.packaging.graph import OLD_TREES_OPSET, OUTPUT, TREES_OPSET, Graph
-from ratchet.packaging.trees import AT_MOST, InexpressibleError, Tree, add_trees, one_leaf
+from ratchet.packaging.trees import (
+    AT_MOST,
+    InexpressibleError,
+    Tree,
+    add_trees,
+    one_leaf,
+    share_out,
+)
 
 
 def convert_forest(model: Any) -> bytes:
-    """A decision tree, or the mean over a forest's trees of their class shares, as ONNX.
+    """A decision tree, or the mean over a forest's trees, as ONNX.
+
+    Of classifiers the class shares, of regressors the estimates.
 
     Raises:
         InexpressibleError: several targets at once, or a single class.
     """
     members = [tree.tree_ for tree in getattr(model, "estimators_", [model])]
-    classes, features = int(np.max(model.n_classes_)), int(model.n_features_in_)
-    if members[0].n_outputs != 1 or classes < 2:
+    estimates = not hasattr(model, "classes_")
+    classes = 1 if estimates else int(np.max(model.n_classes_))
+    features = int(model.n_features_in_)
+    if members[0].n_outputs != 1 or (classes < 2 and not estimates):
         raise InexpressibleError("a forest without classes or with several targets")
-    graph = Graph(TREES_OPSET if classes == 2 else OLD_TREES_OPSET)
+    graph = Graph(TREES_OPSET if classes <= 2 else OLD_TREES_OPSET)
     count = graph.constant("count", [float(len(members))])
     # Summed first and divided then, in the library's order: the same ties on 0.5.
-    if classes == 2:
-        total = add_trees(graph, graph.wide_input(), "sum", [_read_tree(tree) for tree in members])
-        graph.two_classes(graph.add("Div", [total, count], "positive"))
-    else:
-        total = _add_shared_leaves(graph, members, classes)
+    if classes > 2:
+        values, parts = graph.wide_input(), share_out([tree.node_count for tree in members])
+        if len(parts) == 1:
+            total = _add_shared_leaves(graph, values, "sum", members, classes)
+        else:
+            sums = [
+                _add_shared_leaves(graph, values, f"part{place}_", members[part], classes)
+                for place, part in enumerate(parts)
+            ]
+            total = graph.add("Sum", sums, "sum")
         graph.add("Div", [total, count], OUTPUT)
+        return graph.finish(features=features, classes=classes)
+    trees = [_read_tree(tree, min(1, tree.value.shape[2] - 1)) for tree in members]
+    total = add_trees(graph, graph.wide_input(), "sum", trees)
+    if estimates:
+        graph.add("Div", [total, count], OUTPUT)
+    else:
+        graph.two_classes(graph.add("Div", [total, count], "positive"))
     return graph.finish(features=features, classes=classes)
 
 
 def convert_histogram_boosting(model: Any) -> bytes:
-    """``HistGradientBoostingClassifier`` as ONNX.
+    """``HistGradientBoostingClassifier`` and ``-Regressor`` as ONNX.
 
     Raises:
-        InexpressibleError: it treats columns as categories, which it renumbers first.
+        InexpressibleError: it treats columns as categories, which it renumbers first, or its
+            estimates are not the sum of its trees.
     """
     if getattr(model, "is_categorical_", None) is not None:
         raise InexpressibleError("histogram boosting with categories")
+    estimates = not hasattr(model, "classes_")
+    if estimates and model.loss not in ("squared_error", "absolute_error", "quantile"):
+        raise InexpressibleError(f"histogram boosting with the loss {model.loss}")
     base = np.ravel(model._baseline_prediction)
-    classes = len(model.classes_)
+    classes = 1 if estimates else len(model.classes_)
     rounds = [tree for one in model._predictors for tree in one]
     trees = [*map(one_leaf, base.tolist()), *(_read_nodes(tree.nodes) for tree in rounds)]
     targets = [i % len(base) for i in range(len(trees))]
     graph = Graph()
-    margin = add_trees(graph, graph.wide_input(), "margin", trees, targets=targets)
+    name = OUTPUT if estimates else "margin"
+    margin = add_trees(graph, graph.wide_input(), name, trees, targets=targets)
     if classes == 2:
         graph.two_classes(graph.add("Sigmoid", [margin], "positive"))
-    else:
+    elif not estimates:
         graph.add("Softmax", [margin], OUTPUT, axis=1)
     return graph.finish(features=int(model.n_features_in_), classes=classes)
 
 
-def _read_tree(tree: Any) -> Tree:
+def convert_gradient_boosting(model: Any) -> bytes:
+    """``GradientBoostingRegressor`` as ONNX: a constant, and its trees times the learning rate.
+
+    Raises:
+        InexpressibleError: it starts from an estimator of the user's own.
+    """
+    start = getattr(model.init_, "constant_", None)
+    if start is None:
+        raise InexpressibleError("gradient boosting that starts from another estimator")
+    read = [_read_tree(stage[0].tree_, 0) for stage in model.estimators_]
+    rate = float(model.learning_rate)
+    trees = [replace(tree, leaves=tree.leaves * rate) for tree in read]
+    graph = Graph()
+    first = one_leaf(float(np.ravel(start)[0]))
+    add_trees(graph, graph.wide_input(), OUTPUT, [first, *trees])
+    return graph.finish(features=int(model.n_features_in_), classes=1)
+
+
+def _read_tree(tree: Any, column: int) -> Tree:
+    """``column`` of the leaves' values counts: the positive class, or the only estimate."""
     inner = tree.children_left >= 0
     position = _positions(inner)
     return Tree(
@@ -65,7 +113,7 @@ def _read_tree(tree: Any) -> Tree:
         yes=position[tree.children_left[inner]],
         no=position[tree.children_right[inner]],
         missing_yes=tree.missing_go_to_left[inner].astype(np.bool_),
-        leaves=tree.value[~inner, 0, 1].astype(np.float64),
+        leaves=tree.value[~inner, 0, column].astype(np.float64),
     )
 
 
@@ -88,7 +136,9 @@ def _positions(inner: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.where(inner, np.cumsum(inner) - 1, ~(np.cumsum(~inner) - 1)).astype(np.int64)
 
 
-def _add_shared_leaves(graph: Graph, members: list[Any], classes: int) -> str:
+def _add_shared_leaves(
+    graph: Graph, values: str, output: str, members: list[Any], classes: int
+) -> str:
     """Trees whose leaves hold a share of every class.
 
     The newer operator gives a leaf one target, so that k classes would walk every tree k times
@@ -106,8 +156,8 @@ def _add_shared_leaves(graph: Graph, members: list[Any], classes: int) -> str:
 
     total = graph.add(
         "TreeEnsembleRegressor",
-        [graph.wide_input()],
-        "sum32",
+        [values],
+        f"{output}32",
         domain="ai.onnx.ml",
         n_targets=classes,
         aggregate_function="SUM",
@@ -126,4 +176,4 @@ def _add_shared_leaves(graph: Graph, members: list[Any], classes: int) -> str:
             [tree.value[tree.children_left < 0, 0, :].ravel() for tree in members]
         ),
     )
-    return graph.widen(total, "sum")
+    return graph.widen(total, output)

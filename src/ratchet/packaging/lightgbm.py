@@ -23,6 +23,7 @@ from ratchet.packaging.trees import (
 )
 
 _MISSING_IS_ZERO, _MISSING_IS_NAN = 1, 2
+_ESTIMATES = "regression"
 
 
 def write_text(model: Any) -> bytes:
@@ -44,8 +45,12 @@ def read_head(text: str) -> dict[str, str]:
 
 
 def class_count(head: dict[str, str]) -> int:
-    """How many classes the booster tells apart."""
-    return max(2, int(head["num_class"]))
+    """How many columns its scores have: one per class, or one estimate."""
+    return 1 if _objective(head) == _ESTIMATES else max(2, int(head["num_class"]))
+
+
+def _objective(head: dict[str, str]) -> str:
+    return head.get("objective", "none").split()[0]
 
 
 def convert(text: str) -> bytes:
@@ -53,11 +58,12 @@ def convert(text: str) -> bytes:
 
     Raises:
         InexpressibleError: linear leaves, averaged output, zero as missing, or an objective
-            other than binary and multiclass.
+            other than binary, multiclass and regression.
     """
     head = read_head(text)
     objective, *details = head.get("objective", "none").split()
-    if objective not in ("binary", "multiclass") or "average_output" in head:
+    known = ("binary", "multiclass", _ESTIMATES)
+    if objective not in known or "sqrt" in details or "average_output" in head:
         raise InexpressibleError(f"LightGBM's objective {objective} has no ONNX form here")
     features, classes = int(head["max_feature_idx"]) + 1, class_count(head)
     trees = _read_trees(text)
@@ -69,6 +75,9 @@ def convert(text: str) -> bytes:
         )
         graph.add("Softmax", [margin], OUTPUT, axis=1)
         return graph.finish(features=features, classes=classes)
+    if objective == _ESTIMATES:
+        add_trees(graph, values, OUTPUT, trees)
+        return graph.finish(features=features, classes=1)
     margin = add_trees(graph, values, "margin", trees)
     slope = next((float(part[8:]) for part in details if part.startswith("sigmoid:")), 1.0)
     if slope != 1.0:
@@ -146,6 +155,8 @@ class LightGBMScorer:
         self.features = int(self._booster.num_feature())
 
     def score(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Probabilities (n, classes) of the rows of ``X`` (n, features)."""
+        """Scores (n, classes) of the rows of ``X`` (n, features)."""
         given = np.asarray(self._booster.predict(X, num_threads=1), dtype=np.float64)
+        if self.classes == 1:
+            return given.reshape(-1, 1)
         return np.column_stack([1.0 - given, given]) if given.ndim == 1 else given

@@ -1,4 +1,4 @@
-"""Models that are a margin and a link, written as ONNX: logistic regression, calibrated SVM.
+"""Models that are a margin and a link, written as ONNX: linear models and support vectors.
 
 The common converters use float32 operators for the SVM: measured on Telco, differences of 9e-7
 (RBF) to 2e-5 (linear) where 1e-6 is allowed. Here everything is float64, as in scikit-learn.
@@ -28,6 +28,34 @@ def convert_logistic_regression(model: Any) -> bytes:
     else:
         graph.add("Softmax", [margin], OUTPUT, axis=1)
     return graph.finish(features=features, classes=classes)
+
+
+def convert_linear_estimate(model: Any) -> bytes:
+    """A linear regression of any kind, such as ``Ridge``, ``Lasso`` or ``LinearSVR``, as ONNX.
+
+    Raises:
+        InexpressibleError: it estimates several targets at once.
+    """
+    weights = np.atleast_2d(np.asarray(model.coef_, np.float64))
+    if len(weights) != 1:
+        raise InexpressibleError("a linear model with several targets")
+    graph = Graph()
+    _add_linear(graph, graph.wide_input(), OUTPUT, weights, model.intercept_)
+    return graph.finish(features=int(model.n_features_in_), classes=1)
+
+
+def convert_vector_estimate(model: Any) -> bytes:
+    """``SVR`` or ``NuSVR`` with an RBF or linear kernel as ONNX.
+
+    Raises:
+        InexpressibleError: another kernel.
+    """
+    if model.kernel not in ("rbf", "linear"):
+        raise InexpressibleError(f"support vectors with the kernel {model.kernel}")
+    graph = Graph()
+    kernel = _add_kernel(graph, graph.wide_input(), "kernel", model)
+    _add_linear(graph, kernel, OUTPUT, model.dual_coef_, model.intercept_)
+    return graph.finish(features=int(model.n_features_in_), classes=1)
 
 
 def convert_calibrated(model: Any) -> bytes:

@@ -15,8 +15,18 @@ _RUNTIMES: dict[Kind, tuple[str, ...]] = {
     "onnx": ("onnxruntime",),
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost-cpu", "xgboost"),
+    "numpy": (),
 }
-_TRAINED_WITH = ("numpy", "polars", "scikit-learn", "lightgbm", "xgboost-cpu", "xgboost", "onnx")
+_TRAINED_WITH = (
+    "numpy",
+    "polars",
+    "scikit-learn",
+    "lightgbm",
+    "xgboost-cpu",
+    "xgboost",
+    "torch",
+    "onnx",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,8 @@ class Metadata:
 
     Attributes:
         project: the project's name.
-        algorithm: what trained it, with ``params``.
-        params: JSON values.
+        algorithm: what trained it, or ``ensemble``.
+        params: JSON values; of an ensemble each member's under its name.
         seed: of everything random.
         snapshot: table, version, rows and digest of the data.
         config_digest: of the settings it depends on.
@@ -55,14 +65,15 @@ class Metadata:
         return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
 
 
-def runtime_requirements(kind: Kind, *, derives: bool) -> tuple[str, ...]:
-    """Lines ``name==version`` that serving a model of ``kind`` needs here, sorted.
+def runtime_requirements(kinds: Iterable[Kind], *, derives: bool) -> tuple[str, ...]:
+    """Lines ``name==version`` that serving a model needs here, sorted.
 
     Args:
-        kind: the model's form.
-        derives: whether the recipe computes features by expressions or functions.
+        kinds: the forms of its members (``Composition.kinds``).
+        derives: whether a recipe computes features by expressions or functions.
     """
-    wanted = ["ratchet-ml", "numpy", *_RUNTIMES[kind], *(["polars"] if derives else [])]
+    runtimes = [name for kind in kinds for name in _RUNTIMES[kind]]
+    wanted = ["ratchet-ml", "numpy", *runtimes, *(["polars"] if derives else [])]
     return tuple(sorted(f"{name}=={found}" for name, found in installed(wanted).items()))
 
 

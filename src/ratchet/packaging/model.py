@@ -1,6 +1,6 @@
 """A bundle, loaded for scoring.
 
-Needs NumPy and the one runtime of the model's form; Polars is loaded for tables, and where the
+Needs NumPy and the runtimes of the members' forms; Polars is loaded for tables, and where a
 recipe computes features. No scikit-learn, pandas or MLflow, and no pickle.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ratchet.errors import DataError
-from ratchet.features.recipe import Recipe
 from ratchet.packaging import bundle as files
 from ratchet.packaging.bundle import Bundle
+from ratchet.packaging.composite import Composite, OpenMember, open_composite
+from ratchet.packaging.composition import COMPOSITION, Composition, composition_of_format_1
+from ratchet.packaging.contents import Contents
+from ratchet.packaging.decision import Decision
 from ratchet.packaging.predictions import Predictions, decide
-from ratchet.packaging.scorers import Scorer, open_scorer
-from ratchet.packaging.signature import Decision, Signature
+from ratchet.packaging.signature import Signature
 from ratchet.packaging.tables import Record, from_records, read_table
 
 if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.data.task import Label
-
-BLOCK = 65_536
-"""Rows of a table encoded at once: bounds the memory next to the scores."""
+    from ratchet.features.recipe import Recipe
+    from ratchet.training.calibrate import Calibration
 
 
 class Model:
@@ -44,15 +46,14 @@ class Model:
     def __init__(
         self,
         bundle: Bundle,
-        recipe: Recipe,
-        scorer: Scorer,
+        composite: Composite,
         signature: Signature,
         decision: Decision,
         metadata: Mapping[str, Any],
     ) -> None:
-        self._bundle, self._recipe, self._scorer = bundle, recipe, scorer
+        self._bundle, self._composite = bundle, composite
         self._signature, self._decision, self._metadata = signature, decision, metadata
-        self._columns = tuple(column.name for column in recipe.inputs)
+        self._columns = tuple(column.name for column in composite.inputs)
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> Model:
@@ -64,35 +65,34 @@ class Model:
                 compared are the ones used.
 
         Raises:
-            DataError: it is no bundle, or was altered, or its runtime cannot read the model.
-            MissingExtraError: the runtime is not installed.
+            DataError: it is no bundle, or was altered, or a runtime cannot read its model.
+            MissingExtraError: a runtime is not installed.
         """
         bundle = files.read_manifest(Path(path))
-        if verify:
-            contents = {name: files.read_file(bundle, name) for name in bundle.files}
-
-        def read(name: str) -> bytes:
-            return contents[name] if verify else files.read_file(bundle, name, verify=False)
-
-        metadata = json.loads(read(files.METADATA))
-        model = metadata["model"]
+        contents = Contents(bundle, verify=verify)
+        metadata = contents.json(files.METADATA)
+        composition = (
+            Composition.from_json(contents.json(COMPOSITION))
+            if COMPOSITION in bundle.files
+            else composition_of_format_1(metadata)
+        )
+        models = {part.file for part in composition.members}
+        contents.hold(name for name in bundle.files if name not in models)
         return cls(
             bundle,
-            Recipe.from_json(json.loads(read(files.RECIPE))),
-            open_scorer(model["kind"], read(model["file"])),
-            Signature.from_json(json.loads(read(files.SIGNATURE))),
-            Decision.from_json(json.loads(read(files.DECISION))),
+            open_composite(composition, contents.take),
+            Signature.from_json(contents.json(files.SIGNATURE)),
+            Decision.from_json(contents.json(files.DECISION)),
             metadata,
         )._checked()
 
     def _checked(self) -> Model:
-        """Self, when recipe, model and classes fit each other."""
-        features, classes = len(self._recipe.feature_names), len(self.classes)
-        if (self._scorer.features, self._scorer.classes) != (features, classes):
+        """Self, when the scores are as many as the decision needs."""
+        given, wanted = self._composite.outputs, len(self.classes) or 1
+        if given != wanted:
             raise DataError(
                 "The bundle's parts do not belong together",
-                why=f"the recipe makes {features} features for {classes} classes, the model "
-                f"takes {self._scorer.features} and gives {self._scorer.classes}",
+                why=f"a row has {given} scores, and the decision is made from {wanted}",
                 where=str(self._bundle.path),
                 code="bundle_inconsistent",
             )
@@ -114,19 +114,37 @@ class Model:
         return self._signature
 
     @property
-    def recipe(self) -> Recipe:
-        """From raw rows to numbers."""
-        return self._recipe
+    def members(self) -> tuple[OpenMember, ...]:
+        """What it is made of: each member with its recipe and scorer."""
+        return self._composite.members
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the mean of the members' scores goes through, if anything."""
+        return self._composite.composition.calibration
+
+    @property
+    def task(self) -> str:
+        """``binary``, ``multiclass`` or ``regression``."""
+        return self._decision.task
 
     @property
     def classes(self) -> tuple[Label, ...]:
-        """The classes in the order of the scores; with two (negative, positive)."""
+        """The classes in the order of the scores; with two (negative, positive).
+
+        None for regression.
+        """
         return self._decision.classes
 
     @property
     def threshold(self) -> float | None:
-        """The positive class is decided from this score on; None with more than two classes."""
+        """With two classes: the positive one is decided from this score on."""
         return self._decision.threshold
+
+    @property
+    def decision(self) -> Decision:
+        """How scores become an answer."""
+        return self._decision
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -163,14 +181,21 @@ class Model:
     def score(self, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
         """Scores float64 (n, k) of the raw rows of a Polars frame, in the order of ``classes``.
 
+        For regression the estimates (n, 1).
+
         Raises:
             DataError: a value is of another kind than in training.
         """
-        scores = np.empty((frame.height, len(self.classes)))
-        for start in range(0, frame.height, BLOCK):
-            matrix = self._recipe.matrix(frame.slice(start, BLOCK))
-            scores[start : start + BLOCK] = self._scorer.score(matrix)
-        return scores
+        return self._composite.score(frame)
+
+    def score_batches(self, frames: Iterable[Any]) -> Iterator[npt.NDArray[np.float64]]:
+        """Scores (n, k) of one frame after the other, none kept.
+
+        Raises:
+            DataError: as ``score``; or what is given is no frame.
+        """
+        for frame in frames:
+            yield self.score(read_table(frame, self._columns))
 
     def score_one(self, record: Record) -> tuple[float, ...]:
         """Scores (k,) of one raw row, the fast way.
@@ -178,17 +203,23 @@ class Model:
         Raises:
             DataError: a value is of another kind than in training.
         """
-        return tuple(self._scorer.score(self._recipe.vector(record))[0].tolist())
+        return tuple(self._composite.score_one(record)[0].tolist())
 
     def describe(self) -> dict[str, Any]:
         """The model in JSON values, for screens and APIs."""
+        composition, decision = self._composite.composition, self._decision.to_json()
+        features = [name for recipe in self._composite.recipes for name in recipe.feature_names]
         return {
             "algorithm": self._metadata["algorithm"],
-            "form": self._metadata["model"]["kind"],
+            "form": ", ".join(composition.kinds),
+            "members": [asdict(part) for part in composition.members],
+            "calibration": None if self.calibration is None else self.calibration.method,
             "digest": self.digest,
             "size": self._bundle.size,
             "threshold": self.threshold,
-            "features": list(self._recipe.feature_names),
+            "objective": decision["objective"],
+            "interval": decision["interval"],
+            "features": list(dict.fromkeys(features)),
             "snapshot": self._metadata["snapshot"],
             **self._signature.to_json(),
         }
@@ -204,28 +235,20 @@ class Model:
                 )
         seen = {name for record in records for name in self._columns if name in record}
         absent = self._absent(seen) if records else ()
-        if self._recipe.derivation.features and len(records) > 1:
+        if not records:
+            scores = np.empty((0, self._composite.outputs))
+        elif self._composite.derives and len(records) > 1:
             # Computing features is Polars' work, best done once for all.
-            scores = self.score(from_records(records, self._recipe.inputs))
+            scores = self.score(from_records(records, self._composite.inputs))
         else:
             # Measured: 10 us a record, 13 by way of a frame.
-            rows = [self._vector(place, record) for place, record in enumerate(records)]
-            width = len(self._recipe.feature_names)
-            matrix = np.concatenate(rows) if rows else np.empty((0, width), np.float32)
-            scores = self._scorer.score(matrix)
+            scores = self._composite.score_encoded(
+                [
+                    np.concatenate([_vector(recipe, *each) for each in enumerate(records)])
+                    for recipe in self._composite.recipes
+                ]
+            )
         return decide(scores, self._decision, absent)
-
-    def _vector(self, place: int, record: Record) -> npt.NDArray[np.float32]:
-        try:
-            return self._recipe.vector(record)
-        except DataError as error:
-            raise DataError(
-                error.what,
-                why=error.why,
-                fix=error.fix,
-                where=f"record {place}, {error.where}",
-                code=error.name,
-            ) from error
 
     def _absent(self, present: Iterable[str]) -> tuple[str, ...]:
         """The model's columns that are not there; DataError when none is."""
@@ -240,3 +263,17 @@ class Model:
                 code="columns_missing",
             )
         return absent
+
+
+def _vector(recipe: Recipe, place: int, record: Record) -> npt.NDArray[np.float32]:
+    """The encoded record; an error tells which one it is."""
+    try:
+        return recipe.vector(record)
+    except DataError as error:
+        raise DataError(
+            error.what,
+            why=error.why,
+            fix=error.fix,
+            where=f"record {place}, {error.where}",
+            code=error.name,
+        ) from error

@@ -1,4 +1,6 @@
-"""``python -m ratchet.packaging.probe BUNDLE``: the memory that loading a bundle takes.
+"""``python -m ratchet.packaging.probe FOLDER``: the memory that serving a model takes.
+
+The folder is a bundle, or what ``export_blend`` wrote.
 
 Prints ``{"growth": bytes, "peak": bytes}``. Nothing of Ratchet is imported before the first
 reading, so that everything serving needs is counted.
@@ -29,12 +31,24 @@ def resident(field: str) -> int:
 def main(path: str) -> str:
     """Load, score the example, and tell the peak as JSON."""
     before = resident("VmRSS")
-    from ratchet.packaging.model import Model
-
-    model = Model.load(path)
-    model.score_one(model.signature.example)
+    _serve(Path(path))
     peak = resident("VmHWM")
     return f'{{"growth": {max(0, peak - before)}, "peak": {peak}}}'
+
+
+def _serve(path: Path) -> None:
+    from ratchet.packaging.bundle import MANIFEST
+    from ratchet.packaging.composition import COMPOSITION
+
+    if (path / COMPOSITION).exists() and not (path / MANIFEST).exists():
+        from ratchet.packaging.composite import open_exported
+
+        open_exported(path).score_one({})
+    else:
+        from ratchet.packaging.model import Model
+
+        model = Model.load(path)
+        model.score_one(model.signature.example)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a model takes and gives: the columns of a raw row, the classes, the decision."""
+"""What a model takes and gives: the columns of a raw row, the classes or a number, the decision."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
-
-from ratchet.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,15 +39,22 @@ class InputColumn:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The inputs, and the classes in the order of the scores."""
+    """The inputs, and what is answered.
+
+    Attributes:
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: in the order of the scores; none for regression.
+        coverage: of the interval that comes with an estimate; None where none does.
+    """
 
     inputs: tuple[InputColumn, ...]
     task: str
     classes: tuple[Label, ...]
+    coverage: float | None = None
 
     @property
     def positive(self) -> Label | None:
-        """The class to find; None with more than two."""
+        """The class to find; None with more than two, and for regression."""
         return self.classes[1] if self.task == "binary" else None
 
     @property
@@ -61,80 +66,39 @@ class Signature:
         """The signature as JSON."""
         return {
             "inputs": [asdict(column) for column in self.inputs],
-            "outputs": [
-                {"name": "label", "kind": "class", "of": list(self.classes)},
-                {"name": "probabilities", "kind": "number", "shape": [len(self.classes)]},
-            ],
+            "outputs": self._outputs(),
             "task": self.task,
             "classes": list(self.classes),
             "positive": self.positive,
+            "coverage": self.coverage,
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Signature:
         """The signature that ``to_json`` wrote."""
         inputs = tuple(InputColumn(**column) for column in raw["inputs"])
-        return cls(inputs, raw["task"], tuple(raw["classes"]))
+        return cls(inputs, raw["task"], tuple(raw["classes"]), raw.get("coverage"))
+
+    def _outputs(self) -> list[dict[str, Any]]:
+        if self.classes:
+            return [
+                {"name": "label", "kind": "class", "of": list(self.classes)},
+                {"name": "probabilities", "kind": "number", "shape": [len(self.classes)]},
+            ]
+        interval = () if self.coverage is None else ("prediction_low", "prediction_high")
+        return [{"name": name, "kind": "number"} for name in ("prediction", *interval)]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """How scores become a label.
-
-    Attributes:
-        threshold: with two classes the positive one is decided from this score on, the bound
-            included; None with more, where the highest score decides.
-    """
-
-    task: str
-    classes: tuple[Label, ...]
-    threshold: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The decision as JSON."""
-        return {
-            "task": {"kind": self.task, "classes": list(self.classes)},
-            "threshold": self.threshold,
-        }
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Decision:
-        """The decision that ``to_json`` wrote."""
-        return cls(raw["task"]["kind"], tuple(raw["task"]["classes"]), raw["threshold"])
-
-
-def make_decision(task: Task, threshold: float = 0.5) -> Decision:
-    """The decision for ``task``; the threshold counts with two classes only.
-
-    Raises:
-        DataError: a task without classes, or a threshold outside 0 to 1.
-    """
-    _need_classes(task)
-    if task.kind != "binary":
-        return Decision(task.kind, task.classes, None)
-    if not 0.0 <= threshold <= 1.0:
-        raise DataError(f"A decision threshold is between 0 and 1, and {threshold} is not")
-    return Decision(task.kind, task.classes, float(threshold))
-
-
-def make_signature(inputs: Iterable[Column], frame: pl.DataFrame, task: Task) -> Signature:
+def make_signature(
+    inputs: Iterable[Column], frame: pl.DataFrame, task: Task, *, coverage: float | None = None
+) -> Signature:
     """The signature of a model that reads ``inputs`` and was trained on ``frame``.
 
     The same frame gives the same signature; the example is made of its first 10,000 rows.
+    ``coverage`` is that of the decision's interval, for regression.
     """
-    _need_classes(task)
-    return Signature(
-        tuple(_describe(column, frame[column.name]) for column in inputs), task.kind, task.classes
-    )
-
-
-def _need_classes(task: Task) -> None:
-    if len(task.classes) < 2:
-        raise DataError(
-            f"A model for {task.kind} cannot be packaged",
-            why="a bundle holds a classifier with two classes or more",
-            where="data.task",
-        )
+    columns = tuple(_describe(column, frame[column.name]) for column in inputs)
+    return Signature(columns, task.kind, task.classes, coverage)
 
 
 def _describe(column: Column, values: pl.Series) -> InputColumn:

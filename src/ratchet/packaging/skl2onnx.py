@@ -37,7 +37,7 @@ def convert(model: Any, *, wide: bool) -> bytes:
             converted = to_onnx(
                 model,
                 initial_types=[("X", kind([None, int(model.n_features_in_)]))],
-                options={"zipmap": False},
+                options={"zipmap": False} if hasattr(model, "classes_") else None,
                 target_opset={"": OPSET, "ai.onnx.ml": OLD_TREES_OPSET},
             )
     except Exception as error:

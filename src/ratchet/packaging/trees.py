@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,14 @@ Flags = npt.NDArray[np.bool_]
 AT_MOST, BELOW, MEMBER = 0, 1, 6
 """How a node decides: ``x <= split``, ``x < split``, ``x in members``; the codes of ONNX."""
 _SUM, _NO_TRANSFORM = 1, 0
+
+NODES_AT_ONCE = 250_000
+"""Inner nodes that one ONNX node holds, where the sum is float64.
+
+While ONNX Runtime opens a node it holds it some five times over. Measured with 1.5 million inner
+nodes in 100 trees (53 MB): all in one a peak of 1,109 MB and 83 us a row; in 4 parts 618 MB and
+97 us; in 10 parts 518 MB and 126 us. Adding up in parts moves the last of 16 digits.
+"""
 
 
 class InexpressibleError(Exception):
@@ -61,12 +70,46 @@ def add_trees(
     targets: Sequence[int] = (),
     dtype: type[np.float32 | np.float64] = np.float64,
 ) -> str:
-    """Add a node that sums ``trees`` to ``output`` (n, k), in ``dtype`` and in their order.
+    """Add nodes that sum ``trees`` to ``output`` (n, k), in ``dtype`` and in their order.
 
     Tree ``i`` counts for column ``targets[i]``; without targets all count for the only column.
     """
     grown = [tree if len(tree.feature) else _with_an_inner_node(tree) for tree in trees]
     target = np.asarray(targets or [0] * len(grown), dtype=np.int64)
+    columns = int(target.max()) + 1
+    # The order of float32 sums is the library's own, and is not touched.
+    parts = (
+        share_out([len(tree.feature) for tree in grown])
+        if dtype is np.float64
+        else [slice(0, len(grown))]
+    )
+    if len(parts) == 1:
+        return _add_part(graph, values, output, grown, target, columns, dtype)
+    names = [
+        _add_part(graph, values, f"{output}_{i}", grown[part], target[part], columns, dtype)
+        for i, part in enumerate(parts)
+    ]
+    return graph.add("Sum", names, output)
+
+
+def share_out(sizes: Sequence[int]) -> list[slice]:
+    """Trees of these ``sizes`` in as few parts of about equal size as ``NODES_AT_ONCE`` asks."""
+    ends = np.cumsum(sizes)
+    count = min(len(sizes), -(-int(ends[-1]) // NODES_AT_ONCE))
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count) + 1
+    borders = [0, *np.unique(cuts[cuts < len(sizes)]).tolist(), len(sizes)]
+    return [slice(start, end) for start, end in pairwise(borders)]
+
+
+def _add_part(
+    graph: Graph,
+    values: str,
+    output: str,
+    grown: Sequence[Tree],
+    target: Ints,
+    columns: int,
+    dtype: type[np.float32 | np.float64],
+) -> str:
     nodes = np.array([len(tree.feature) for tree in grown], dtype=np.int64)
     leaves = np.array([len(tree.leaves) for tree in grown], dtype=np.int64)
     node_start, leaf_start = _starts(nodes), _starts(leaves)
@@ -83,7 +126,7 @@ def add_trees(
         [values],
         output,
         domain="ai.onnx.ml",
-        n_targets=int(target.max()) + 1,
+        n_targets=columns,
         aggregate_function=_SUM,
         post_transform=_NO_TRANSFORM,
         tree_roots=node_start,

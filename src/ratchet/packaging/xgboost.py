@@ -12,8 +12,10 @@ from ratchet.errors import MissingExtraError
 from ratchet.ids import canonical_json
 from ratchet.packaging.graph import INPUT, OUTPUT, Graph
 from ratchet.packaging.trees import BELOW, MEMBER, InexpressibleError, Tree, add_trees, one_leaf
+from ratchet.training.targets import CENTER, SCALE, Standard
 
 _CATEGORICAL = 1
+_ESTIMATES = "reg:squarederror"
 
 
 def write_json(model: Any, rounds: int | None = None) -> bytes:
@@ -25,8 +27,16 @@ def write_json(model: Any, rounds: int | None = None) -> bytes:
 
 
 def read_classes(learner: dict[str, Any]) -> int:
-    """How many classes the booster tells apart."""
+    """How many columns its scores have: one per class, or one estimate."""
+    if learner["objective"]["name"] == _ESTIMATES:
+        return 1
     return max(2, int(learner["learner_model_param"]["num_class"]))
+
+
+def read_standard(learner: dict[str, Any]) -> Standard:
+    """The units of a booster that estimates: training leaves them in its attributes."""
+    attributes = learner.get("attributes", {})
+    return Standard(float(attributes.get(CENTER, 0.0)), float(attributes.get(SCALE, 1.0)))
 
 
 def convert(content: bytes) -> bytes:
@@ -34,11 +44,12 @@ def convert(content: bytes) -> bytes:
 
     Raises:
         InexpressibleError: another booster than gbtree, leaves with several values, or an
-            objective other than binary:logistic and multi:softprob.
+            objective other than binary:logistic, multi:softprob and reg:squarederror.
     """
     learner = json.loads(content)["learner"]
     objective, booster = learner["objective"]["name"], learner["gradient_booster"]
-    if booster["name"] != "gbtree" or objective not in ("binary:logistic", "multi:softprob"):
+    known = ("binary:logistic", "multi:softprob", _ESTIMATES)
+    if booster["name"] != "gbtree" or objective not in known:
         raise InexpressibleError(
             f"XGBoost's {booster['name']} with {objective} has no ONNX form here"
         )
@@ -54,6 +65,10 @@ def convert(content: bytes) -> bytes:
     margin = graph.widen(margin, "margin")
     if several:
         graph.add("Softmax", [margin], OUTPUT, axis=1)
+    elif objective == _ESTIMATES:
+        standard = read_standard(learner)
+        scaled = graph.add("Mul", [margin, graph.constant("scale", [standard.scale])], "scaled")
+        graph.add("Add", [scaled, graph.constant("center", [standard.center])], OUTPUT)
     else:
         graph.two_classes(graph.add("Sigmoid", [margin], "positive"))
     features = int(learner["learner_model_param"]["num_feature"])
@@ -117,14 +132,17 @@ class XGBoostScorer:
         self._library = xgboost
         self._booster = xgboost.Booster({"nthread": 1})
         self._booster.load_model(bytearray(content))
-        self.classes = read_classes(json.loads(content)["learner"])
+        learner = json.loads(content)["learner"]
+        self.classes, self._standard = read_classes(learner), read_standard(learner)
         self.features = int(self._booster.num_features())
         self._types = self._booster.feature_types
 
     def score(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Probabilities (n, classes) of the rows of ``X`` (n, features)."""
+        """Scores (n, classes) of the rows of ``X`` (n, features)."""
         matrix = self._library.DMatrix(
             X, feature_types=self._types, enable_categorical=self._types is not None, nthread=1
         )
         given = np.asarray(self._booster.predict(matrix, validate_features=False), np.float64)
+        if self.classes == 1:
+            return self._standard.restore(given).reshape(-1, 1)
         return np.column_stack([1.0 - given, given]) if given.ndim == 1 else given

@@ -10,7 +10,7 @@ from typing import Any
 
 import ratchet
 from ratchet.ids import digest_of
-from ratchet.pipeline.step import Step, StepOutput
+from ratchet.pipeline.step import Rung, Step, StepOutput
 from ratchet.project import Project
 
 # What can change a result. The command line, alerts and the ledger cannot.
@@ -52,8 +52,13 @@ def step_key(
     project: Project,
     outputs: Mapping[str, StepOutput],
     champion: Mapping[str, Any] | None,
+    update: Rung,
 ) -> str:
-    """The digest of all a step depends on: code, its settings, its inputs."""
+    """The digest of all a step depends on: code, its settings, its inputs.
+
+    A model made from the champion depends on it; one that is searched for does not.
+    """
+    from_champion = step.uses_champion or (step.uses_update and update != "retune")
     return digest_of(
         {
             "step": step.name,
@@ -61,7 +66,8 @@ def step_key(
             "functions": user_code_digest(project),
             "settings": step.settings(project.settings),
             "inputs": {name: outputs[name].stands_for for name in step.inputs},
-            "champion": (champion or {}).get("bundle_digest") if step.uses_champion else None,
+            "champion": (champion or {}).get("bundle_digest") if from_champion else None,
+            "update": update if step.uses_update else None,
         }
     )
 

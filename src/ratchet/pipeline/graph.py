@@ -10,6 +10,7 @@ from ratchet.pipeline.steps import (
     ingest,
     package,
     register,
+    report,
     split,
     train,
     validate,
@@ -24,5 +25,6 @@ STEPS: tuple[Step, ...] = (
     evaluate.STEP,
     package.STEP,
     gate.STEP,
+    report.STEP,
     register.STEP,
 )

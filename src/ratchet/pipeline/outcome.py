@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ratchet.errors import RatchetError
+from ratchet.pipeline.step import Rung
 
 Outcome = Literal["promoted", "candidate", "rejected", "skipped", "failed"]
 
@@ -41,6 +42,18 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Climb:
+    """A cheaper way to make the model that was not enough: how it was made, and why not."""
+
+    update: Rung
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The climb as in ``run --json``."""
+        return {"update": self.update, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One pass of the pipeline.
 
@@ -56,6 +69,8 @@ class Run:
         gates: every gate with value, threshold, verdict and reason.
         model: name, version, uri, bundle and digest of the registered version, or None.
         metrics: of the best candidate on the test rows.
+        update: how the model was made: ``retune``, ``refit`` or ``incremental``.
+        climbed: the cheaper ways that were tried before it, and why they were not enough.
         seconds: wall time.
         fault: the error that ended a failed run.
     """
@@ -75,6 +90,8 @@ class Run:
     gates: tuple[Mapping[str, Any], ...] = ()
     model: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    update: Rung = "retune"
+    climbed: tuple[Climb, ...] = ()
     fault: RatchetError | None = None
 
     @property
@@ -101,6 +118,8 @@ class Run:
             "gates": [dict(gate) for gate in self.gates],
             "model": dict(self.model) if self.model else None,
             "metrics": dict(self.metrics),
+            "update": self.update,
+            "climbed": [climb.to_json() for climb in self.climbed],
             "seconds": round(self.seconds, 3),
             "error": self.fault.to_json() if self.fault else None,
         }

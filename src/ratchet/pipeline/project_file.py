@@ -25,6 +25,7 @@ class Draft:
         columns: each column's kind.
         expectations: the starting suite, as ``checks.expectations`` takes it.
         algorithms: the candidates' names.
+        time_budget: of a run, as ``training.tuning.time`` takes it.
         notes: the guesses, one sentence each.
     """
 
@@ -35,6 +36,7 @@ class Draft:
     columns: Mapping[str, str]
     expectations: Sequence[Mapping[str, Any]]
     algorithms: Sequence[str]
+    time_budget: str
     notes: Sequence[str]
 
 
@@ -56,6 +58,7 @@ def render(draft: Draft) -> str:
         *(f"    - {flow(item)}" for item in draft.expectations),
         "training:",
         f"  algorithms: {flow({name: {} for name in draft.algorithms})}",
+        f"  tuning: {flow({'time': draft.time_budget})}         # of a run; off: no search",
         "gates:",
         "  champion: {margin: 0.0, confidence: 0.95}   # a new model must be proven better",
         "  budget: {latency_p95: 5ms, size: 50MB, memory: 500MB}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ from ratchet.pipeline import store
 from ratchet.pipeline.cache import inputs_key, result_settings, step_key
 from ratchet.pipeline.checking import check_settings, stale
 from ratchet.pipeline.graph import STEPS
-from ratchet.pipeline.outcome import Outcome, Run, StepRecord
+from ratchet.pipeline.outcome import Climb, Outcome, Run, StepRecord
 from ratchet.pipeline.request import Request
-from ratchet.pipeline.step import Reporter, Silent, Step, StepContext, StepOutput
+from ratchet.pipeline.step import Reporter, Rung, Silent, Step, StepContext, StepOutput
 from ratchet.pipeline.telling import notices, tell
+from ratchet.pipeline.updating import MADE, climbs, ladder
 from ratchet.pipeline.workspace import Workspace
 from ratchet.project import Project, load_project
 
@@ -78,6 +79,8 @@ class _Session:
         self.workspace = Workspace(project.open_lake(), project.settings.data)
         self.outputs: dict[str, StepOutput] = {}
         self.records: list[StepRecord] = []
+        self.update: Rung = "retune"
+        self.climbed: list[Climb] = []
         self.run_id = self._open_run()
         self.champion = self._champion()
 
@@ -171,17 +174,41 @@ class _Session:
             unchanged = self._unchanged(key, ingested.facts)
             if unchanged is not None:
                 return "skipped", unchanged
-            for step in others:
-                output = self._do(step)
-                verdict = output.facts.get("verdict")
-                if step.stops and verdict is not None and not verdict["passed"]:
-                    return "rejected", verdict["reason"]
-                if step.name == self.request.until:
-                    break
-            else:
-                ended = self.outputs[others[-1].name].facts
-                return ended["outcome"], ended["reason"]
-        return None, f"stopped after {self.request.until}, as asked; `ratchet run` goes on"
+            return self._others(others)
+        return None, self._stopped()
+
+    def _others(self, others: Sequence[Step]) -> tuple[Outcome | None, str]:
+        """The steps after the first, some of them once for each way to make the model."""
+        wanted = self.project.settings.training.update
+        rungs = [*ladder(wanted, self.champion)]
+        self.update = rungs.pop(0)
+        todo = [*others]
+        while todo:
+            step = todo.pop(0)
+            output = self._do(step)
+            verdict = output.facts.get("verdict")
+            refused = verdict["reason"] if verdict and not verdict["passed"] else None
+            if step.stops and refused is not None:
+                return "rejected", refused
+            if step.name == self.request.until:
+                return None, self._stopped()
+            if refused is not None and rungs and climbs(step.name, wanted):
+                self._climb(refused, rungs.pop(0))
+                names = [each.name for each in others]
+                todo = [*others[names.index(MADE) :]]
+        ended = self.outputs[others[-1].name].facts
+        return ended["outcome"], ended["reason"]
+
+    def _stopped(self) -> str:
+        return f"stopped after {self.request.until}, as asked; `ratchet run` goes on"
+
+    def _climb(self, reason: str, rung: Rung) -> None:
+        """The cheaper way was not enough: make the model in the next one."""
+        self.climbed.append(Climb(self.update, reason))
+        self.reporter.note(f"{self.update} is not enough ({reason}); next: {rung}")
+        self.update = rung
+        again = {step.name for step in STEPS[[step.name for step in STEPS].index(MADE) :]}
+        self.records = [record for record in self.records if record.name not in again]
 
     def _stale(self, facts: Mapping[str, Any]) -> str | None:
         if self.request.data_version is not None:
@@ -208,7 +235,7 @@ class _Session:
         began, started = clock.monotonic(), clock.now()
         key = None
         try:
-            key = step_key(step, self.project, self.outputs, self.champion)
+            key = step_key(step, self.project, self.outputs, self.champion, self.update)
             found = self._recall(step, key)
             output = found or self._execute(step)
             if step.stands_for is not None:
@@ -278,6 +305,8 @@ class _Session:
             self.ledger,
             self.champion,
             self.request,
+            self.began,
+            self.update,
             self.reporter,
         )
 
@@ -333,6 +362,8 @@ class _Session:
             seconds=clock.monotonic() - self.began,
             steps=(*self.records, *missing),
             champion=self.champion,
+            update=self.update,
+            climbed=tuple(self.climbed),
             fault=fault,
             **summarise(self.outputs),
         )

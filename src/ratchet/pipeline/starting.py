@@ -16,6 +16,7 @@ from ratchet.pipeline.checking import read_all
 from ratchet.pipeline.project_file import Draft, render
 from ratchet.pipeline.store import storing, write_atomic
 from ratchet.project import FILE, ProjectSettings, source_for_file
+from ratchet.training.settings import DEFAULT_TIME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Wishes:
     """What the user said; None is to be guessed.
 
-    ``expectations`` are added to the guessed suite, in front of it.
+    ``expectations`` are added to the guessed suite, in front of it. ``time_budget`` is for a run.
     """
 
     data: str
@@ -38,6 +39,7 @@ class Wishes:
     id: str | None = None
     time: str | None = None
     algorithms: tuple[str, ...] | None = None
+    time_budget: str = DEFAULT_TIME
     expectations: tuple[dict[str, Any], ...] = ()
 
 
@@ -84,13 +86,6 @@ def start_project(folder: Path, wishes: Wishes) -> Started:
         _require(column, table)
     guessed, notes = _roles(table, wishes)
     task = guessed.task
-    if task.kind == "regression":
-        raise UsageError(
-            f"The target {wishes.target} is a number to be estimated",
-            why="Ratchet trains classifiers",
-            fix="name a target with classes: " + _few(table.frame, wishes.target),
-            code="regression",
-        )
     draft = _draft(file.parent, wishes, table, guessed, (*table.notes, *notes))
     text = render(draft)
     _require_readable(text)
@@ -211,6 +206,7 @@ def _draft(
     schema = TableSchema.from_polars(table.frame.schema)
     profile = profile_table(table.frame.lazy(), schema, roles)
     given = {
+        "task": guessed.task.kind if guessed.task.kind == "regression" else None,
         "positive": guessed.positive,
         "id": guessed.id,
         "time": guessed.time,
@@ -224,7 +220,8 @@ def _draft(
         roles={name: value for name, value in given.items() if value is not None},
         columns=table.kinds,
         expectations=[*wishes.expectations, *suggest_suite(profile, roles)],
-        algorithms=wishes.algorithms or starting_algorithms(),
+        algorithms=wishes.algorithms or starting_algorithms(guessed.task.kind),
+        time_budget=wishes.time_budget,
         notes=notes,
     )
 
@@ -241,13 +238,3 @@ def _name(root: Path, path: str) -> str:
         if name:
             return name
     return "project"
-
-
-def _few(frame: pl.DataFrame, target: str) -> str:
-    """Columns that could be classes."""
-    names = [
-        series.name
-        for series in frame.get_columns()
-        if series.name != target and 2 <= series.drop_nulls().n_unique() <= 10
-    ]
-    return ", ".join(names[:5]) if names else "none is in this table"

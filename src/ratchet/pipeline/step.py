@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ratchet.ids import digest_of_file, digest_of_files
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ratchet.project import Project, ProjectSettings
 
 FACTS = "facts.json"
+
+Rung = Literal["incremental", "refit", "retune"]
+"""One way to make a model, from the cheapest up."""
 
 
 class Reporter(Protocol):
@@ -89,6 +92,8 @@ class StepContext:
         folder: where to write the outputs; becomes visible only when the step is done.
         outputs: the steps that came before.
         champion: the serving version when the run began, as the ledger tells it, or None.
+        began: when the run began, on the monotonic clock in seconds: a budget counts from there.
+        update: how the model is made: anew, or from the one that serves.
     """
 
     project: Project
@@ -99,6 +104,8 @@ class StepContext:
     ledger: Ledger
     champion: Mapping[str, Any] | None
     request: Request
+    began: float
+    update: Rung = "retune"
     reporter: Reporter = field(default_factory=Silent)
 
     @property
@@ -127,6 +134,7 @@ class Step:
         stands_for: what later steps' keys take as this step's digest; its whole output without.
         stops: whether a ``verdict`` of no ends the run here.
         uses_champion: whether its result depends on the serving version.
+        uses_update: whether its result depends on how the model is made.
     """
 
     name: str
@@ -138,6 +146,7 @@ class Step:
     stands_for: Callable[[StepOutput], str] | None = None
     stops: bool = False
     uses_champion: bool = False
+    uses_update: bool = False
 
 
 def output_digest(folder: Path) -> str:

@@ -22,11 +22,13 @@ class KeptTable:
         frame: every column of the rows that are kept.
         duplicates: how many rows were dropped because they repeat an earlier one.
         left_out: how many rows the sample left out.
+        places: where the kept rows are stored, counted from 0; None: each at its own place.
     """
 
     frame: pl.DataFrame
     duplicates: int
     left_out: int
+    places: np.ndarray | None = None
 
 
 class Workspace:
@@ -68,7 +70,7 @@ class Workspace:
         return self._parts[key]
 
     def _keep(self, snapshot: Snapshot) -> KeptTable:
-        from ratchet.data.duplicates import drop_duplicates
+        from ratchet.data.duplicates import repeated_rows
         from ratchet.data.roles import Roles
         from ratchet.data.sampling import sample_scan
 
@@ -77,7 +79,12 @@ class Workspace:
             self.rows(snapshot), data.sample or 1.0, Roles.of(data), data.split.seed
         )
         left_out = snapshot.rows - frame.height
-        dropped = 0
-        if data.duplicates == "drop":
-            frame, dropped = drop_duplicates(frame)
-        return KeptTable(frame, dropped, left_out)
+        if data.duplicates == "keep":
+            return KeptTable(frame, 0, left_out)
+        repeated = repeated_rows(frame)
+        dropped = int(repeated.sum())
+        if not dropped:
+            return KeptTable(frame, 0, left_out)
+        return KeptTable(
+            frame.filter(~repeated), dropped, left_out, (~repeated).arg_true().to_numpy()
+        )

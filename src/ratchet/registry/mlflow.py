@@ -18,6 +18,7 @@ from ratchet.errors import ConflictError
 from ratchet.packaging import bundle as files
 from ratchet.packaging.signature import Signature
 from ratchet.registry.mlflow_client import connect, faults, quietly, relocate
+from ratchet.registry.mlflow_live import LiveLog
 from ratchet.registry.mlflow_model import DATA, ModelFiles, write_model_files
 from ratchet.registry.mlflow_runs import RUN, log_run, make_tags
 from ratchet.registry.runs import RunLog
@@ -67,6 +68,10 @@ class MlflowTracking:
         with self._client() as client:
             experiment = self._ensure_experiment(client)
             return log_run(client, experiment, run, artifacts)
+
+    def live(self, run_id: str) -> LiveLog:
+        """Where the epochs of a pipeline run that trains are logged as they happen."""
+        return LiveLog(self._client, self._ensure_experiment, run_id)
 
     def tag_run(self, tracked_run: str, tags: Mapping[str, str]) -> None:
         """Add tags to a logged run: what became of it."""

@@ -92,10 +92,14 @@ def _signature(signature: Signature) -> Any:
     inputs = [ColSpec(AnyType(), column.name, required=False) for column in signature.inputs]
     outputs = [ColSpec(_label_type(signature), "prediction")]
     outputs += [ColSpec("double", f"probability_{class_name(c)}") for c in signature.classes]
+    if signature.coverage is not None:
+        outputs += [ColSpec("double", f"prediction_{end}") for end in ("low", "high")]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
 def _label_type(signature: Signature) -> str:
+    if not signature.classes:
+        return "double"
     types = {type(label) for label in signature.classes}
     names = {bool: "boolean", int: "long", float: "double"}
     return names.get(types.pop(), "string") if len(types) == 1 else "string"

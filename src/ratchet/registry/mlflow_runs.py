@@ -28,13 +28,13 @@ def log_run(client: Any, experiment: str, run: RunLog, artifacts: Path | None) -
     done = _complete_run(client, experiment, run.run_id)
     if done is not None:
         return done
-    parent = _start(client, experiment, run.run_id, run.started, {RUN: run.run_id})
+    parent = start_run(client, experiment, run.run_id, run.started, {RUN: run.run_id})
     _log(client, parent, run.params, run.metrics, run.tags, run.ended)
     for candidate in run.candidates:
         _log_candidate(client, experiment, parent, candidate, run)
     if artifacts is not None and any(artifacts.iterdir()):
         client.log_artifacts(parent, str(artifacts))
-    _end(client, parent, run.ended, failed=run.failed)
+    end_run(client, parent, run.ended, failed=run.failed)
     return parent
 
 
@@ -53,13 +53,17 @@ def _complete_run(client: Any, experiment: str, run_id: str) -> str | None:
     return done
 
 
-def _start(client: Any, experiment: str, name: str, at: datetime, tags: Mapping[str, str]) -> str:
+def start_run(
+    client: Any, experiment: str, name: str, at: datetime, tags: Mapping[str, str]
+) -> str:
+    """Open a run; the id it has in MLflow."""
     told = {"mlflow.source.name": "ratchet", "mlflow.source.type": "JOB", **tags}
     run = client.create_run(experiment, start_time=_millis(at), tags=told, run_name=name)
     return str(run.info.run_id)
 
 
-def _end(client: Any, run: str, at: datetime, *, failed: bool) -> None:
+def end_run(client: Any, run: str, at: datetime, *, failed: bool) -> None:
+    """Close a run."""
     client.set_terminated(run, "FAILED" if failed else "FINISHED", end_time=_millis(at))
 
 
@@ -67,9 +71,9 @@ def _log_candidate(
     client: Any, experiment: str, parent: str, candidate: CandidateLog, run: RunLog
 ) -> None:
     tags = {_PARENT: parent, RUN: run.run_id, CANDIDATE: candidate.name}
-    child = _start(client, experiment, candidate.name, run.started, tags)
+    child = start_run(client, experiment, candidate.name, run.started, tags)
     _log(client, child, candidate.params, candidate.metrics, candidate.tags, run.ended)
-    _end(client, child, run.ended, failed=candidate.failed)
+    end_run(client, child, run.ended, failed=candidate.failed)
 
 
 def _log(

@@ -1,4 +1,4 @@
-"""What MLflow imports to load a bundle (``loader_module``): no pickle, the model's own runtime.
+"""What MLflow imports to load a bundle (``loader_module``): no pickle, the model's own runtimes.
 
 ``mlflow.pyfunc.load_model("models:/churn@champion").predict(frame)`` gives the scores that
 ``ratchet predict`` gives.
@@ -34,7 +34,9 @@ class BundleModel:
             params: none are known.
 
         Returns:
-            One row per row: ``prediction`` and ``probability_<class>`` for every class.
+            One row per row: ``prediction`` and ``probability_<class>`` for every class; for
+            regression ``prediction`` and, where the model gives an interval,
+            ``prediction_low`` and ``prediction_high``.
 
         Raises:
             DataError: a value is of another kind than in training.

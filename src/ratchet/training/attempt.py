@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ratchet import clock
+from ratchet.training.deadline import NEVER, Deadline, StoppedError
 from ratchet.training.entrant import Entrant
-from ratchet.training.fitted import Codes, Fitted, Matrix, Proba, TrainingRows
+from ratchet.training.fitted import Fitted, Matrix, Proba, Targets, TrainingRows
 from ratchet.training.scoring import score_all
 from ratchet.training.warned import WarningNotes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """What came of a fit: an error, else scores of unseen rows, or the model."""
+    """What came of a fit: an error, else scores of unseen rows, or the model.
+
+    ``stopped``: its time was up, which is no fault of the candidate. ``rows`` were learned from.
+    """
 
     seconds: float
     notes: tuple[str, ...]
@@ -25,6 +29,8 @@ class Attempt:
     proba: Proba | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     fitted: Fitted | None = None
+    stopped: bool = False
+    rows: int = 0
 
 
 def try_fit(
@@ -35,7 +41,8 @@ def try_fit(
     seed: int,
     threads: int,
     notes: WarningNotes,
-    score: tuple[Matrix, Codes] | None = None,
+    score: tuple[Matrix, Targets] | None = None,
+    deadline: Deadline = NEVER,
 ) -> Attempt:
     """Fit a candidate; given ``score`` rows (X, y) score them and let the model go, else keep it.
 
@@ -45,9 +52,17 @@ def try_fit(
     started = clock.monotonic()
     try:
         fitted = entrant.algorithm.fit(
-            rows, params=entrant.params, seed=seed, threads=threads, validation=validation
+            rows,
+            params=entrant.params,
+            seed=seed,
+            threads=threads,
+            validation=validation,
+            deadline=deadline,
+            start=entrant.saved,
         )
         proba = None if score is None else _finite(fitted.predict(score[0]))
+    except StoppedError:
+        return Attempt(clock.monotonic() - started, notes.take(), stopped=True, rows=len(rows.y))
     except Exception as error:  # noqa: BLE001 - reported as the candidate's failure, see above
         return Attempt(clock.monotonic() - started, notes.take(), error=_sentence(error))
     scored = score is not None and proba is not None
@@ -58,6 +73,7 @@ def try_fit(
         proba=proba,
         scores=score_all(score[1], proba) if score is not None and proba is not None else {},
         fitted=None if scored else fitted,
+        rows=len(rows.y),
     )
 
 

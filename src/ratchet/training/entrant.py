@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ratchet.data.task import Task
@@ -14,13 +14,20 @@ from ratchet.training.algorithms.port import EARLY_STOPPING, Algorithm
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entrant:
-    """A candidate as it trains. ``usual_rounds`` are for when nothing can stop it early."""
+    """A candidate as it trains. ``usual_rounds`` are for when nothing can stop it early.
+
+    ``tuned`` is what a search changed in its defaults. ``saved`` is a model it goes on from,
+    which has ``known_rounds``.
+    """
 
     name: str
     algorithm: Algorithm
     params: Mapping[str, Any]
     encoding: Encoding
     usual_rounds: int | None
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    saved: bytes | None = None
+    known_rounds: int = 0
 
     @property
     def stops_early(self) -> bool:
@@ -37,16 +44,23 @@ class Entrant:
 
 
 def enter(
-    candidate: Candidate, task: Task, rows: int, features: int, *, cross_validated: bool
+    candidate: Candidate,
+    task: Task,
+    rows: int,
+    features: int,
+    *,
+    cross_validated: bool,
+    tuned: Mapping[str, Any] | None = None,
 ) -> Entrant:
-    """Defaults for data of this size, overridden by the user's parameters.
+    """Defaults for data of this size, changed by ``tuned``, overridden by the user's parameters.
 
     Rounds that the user gives are trained in full unless ``early_stopping_rounds`` is given too;
     without cross-validation nothing can stop them early.
     """
     algorithm = candidate.algorithm
     given = candidate.params
-    params = {**algorithm.defaults(task, rows, features), **given}
+    changed = {name: value for name, value in (tuned or {}).items() if name not in given}
+    params = {**algorithm.defaults(task, rows, features), **changed, **given}
     parameter = algorithm.rounds_parameter
     usual = algorithm.rounds(task, rows, features)
     if parameter is not None and parameter in given:
@@ -57,6 +71,7 @@ def enter(
         params=params,
         encoding=algorithm.encoding(task, rows, features),
         usual_rounds=usual,
+        tuned=changed,
     )
     fixed = parameter in given and EARLY_STOPPING not in given
     return entrant.settle(None) if fixed or not cross_validated else entrant

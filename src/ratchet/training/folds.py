@@ -15,7 +15,10 @@ import numpy.typing as npt
 from ratchet.errors import DataError
 
 Positions = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32]
+Targets = npt.NDArray[np.int32] | npt.NDArray[np.float64]
+
+VALUE_BINS = 20
+"""Quantile bins that stand for classes where the target is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,19 @@ class Fold:
 
 
 def make_folds(
-    y: Codes,
+    y: Targets,
     folds: int,
     *,
     seed: int,
     time: npt.NDArray[np.generic] | None = None,
     groups: npt.NDArray[np.generic] | None = None,
 ) -> tuple[Fold, ...]:
-    """Cut rows with class codes ``y`` (n,) into at most ``folds`` folds.
+    """Cut rows with class codes or numbers ``y`` (n,) into at most ``folds`` folds.
 
     With ``time`` (n,), fold i trains on everything before the block it scores (expanding window;
     equal times are never cut apart); with ``groups`` (n,), a group is never on both sides; else
-    every fold has about the same share of each class. Time goes before groups. Folds whose
-    training part holds a single class are left out.
+    every fold has about the same share of each class, or of high and low numbers. Time goes before
+    groups. Folds whose training part holds a single class or number are left out.
 
     Raises:
         DataError: no fold is left: too few rows, classes or groups.
@@ -47,28 +50,30 @@ def make_folds(
     if time is not None:
         made = _time_folds(time, folds)
     else:
+        strata = strata_of(y)
         number = (
-            _deal_classes(y, folds, seed)
+            _deal_classes(strata, folds, seed)
             if groups is None
-            else _deal_groups(groups, y, folds, seed)
+            else _deal_groups(groups, strata, folds, seed)
         )
         made = [
             Fold(np.flatnonzero(number != fold), np.flatnonzero(number == fold))
             for fold in range(folds)
         ]
-    usable = tuple(fold for fold in made if len(fold.score) and len(np.unique(y[fold.train])) > 1)
+    usable = tuple(fold for fold in made if len(fold.score) and _varied(y[fold.train]))
     if not usable:
         raise DataError(
             f"{len(y)} training rows cannot be cross-validated in {folds} folds",
-            why="every way to cut them leaves a training part with fewer than two classes",
-            fix="bring more rows of the rare class, or train one algorithm with `folds: 0`",
+            why="every way to cut them leaves a training part with a single class or value",
+            fix="bring more rows, of the rare class above all, or train one algorithm with "
+            "`folds: 0`",
             where="training.tuning.folds",
         )
     return usable
 
 
 def cut_validation(
-    y: Codes,
+    y: Targets,
     share: float,
     *,
     seed: int,
@@ -89,7 +94,20 @@ def cut_validation(
         return None
 
 
-def _deal_classes(y: Codes, folds: int, seed: int) -> Positions:
+def strata_of(y: Targets) -> npt.NDArray[np.int32]:
+    """What is spread evenly (n,): the class, or the quantile bin of a number."""
+    if not np.issubdtype(y.dtype, np.floating):
+        return np.asarray(y, dtype=np.int32)
+    bins = max(1, min(VALUE_BINS, len(y) // 10))
+    cuts = np.quantile(y, np.arange(1, bins) / bins)
+    return np.searchsorted(cuts, y).astype(np.int32)
+
+
+def _varied(y: Targets) -> bool:
+    return len(y) > 1 and bool((y != y[0]).any())
+
+
+def _deal_classes(y: npt.NDArray[np.int32], folds: int, seed: int) -> Positions:
     """The fold of each row: rows of a class, shuffled, are dealt out in turn."""
     shuffled = np.random.default_rng(seed).permutation(len(y))
     by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
@@ -99,7 +117,9 @@ def _deal_classes(y: Codes, folds: int, seed: int) -> Positions:
     return number
 
 
-def _deal_groups(groups: npt.NDArray[np.generic], y: Codes, folds: int, seed: int) -> Positions:
+def _deal_groups(
+    groups: npt.NDArray[np.generic], y: npt.NDArray[np.int32], folds: int, seed: int
+) -> Positions:
     """The fold of each row: groups of like size and classes are dealt out to and fro."""
     _, code = np.unique(groups, return_inverse=True)
     count = int(code.max()) + 1 if len(code) else 0
@@ -130,10 +150,10 @@ def _time_folds(time: npt.NDArray[np.generic], folds: int) -> list[Fold]:
     ]
 
 
-def _time_cut(y: Codes, time: npt.NDArray[np.generic], share: float) -> Fold | None:
+def _time_cut(y: Targets, time: npt.NDArray[np.generic], share: float) -> Fold | None:
     order = np.argsort(time, kind="stable").astype(np.int64)
     target = min(len(order) - 1, int(len(order) * (1 - share)))
     start = int(np.searchsorted(time[order], time[order[target]], side="left"))
-    if start == 0 or len(np.unique(y[order[:start]])) < 2:
+    if start == 0 or not _varied(y[order[:start]]):
         return None
     return Fold(np.sort(order[:start]), np.sort(order[start:]))

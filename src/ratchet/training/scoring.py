@@ -1,14 +1,16 @@
-"""The seven metrics of a candidate, computed on scores in NumPy.
+"""The metrics of a candidate, computed on scores in NumPy: seven for classes, three for numbers.
 
 Point estimates only, fast enough to be called per fold; intervals, curves and reports are the
 evaluation package's, and agree with these. Definitions are scikit-learn's: precision, recall and
 F1 are averages weighted by class size, with two classes as with more; the areas are plain means
 over the classes against the rest. A ratio without cases (precision with nothing predicted) is 0.
+Scores with a single column are estimates of a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,19 +18,24 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
+Targets = npt.NDArray[np.int32] | npt.NDArray[np.float64]
 
 METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss")
-LOWER_IS_BETTER: Final = frozenset({"log_loss"})
+REGRESSION_METRICS: Final = ("rmse", "mae", "r2")
+LOWER_IS_BETTER: Final = frozenset({"log_loss", "rmse", "mae"})
 SMALLEST = float(np.finfo(np.float64).eps)
 
 
-def score_all(y: Codes, proba: Floats) -> dict[str, float]:
+def score_all(y: Targets, proba: Floats) -> dict[str, float]:
     """Every metric that is defined for classes ``y`` (n,) and scores ``proba`` (n, k).
 
     ``roc_auc`` and ``pr_auc`` are left out when ``y`` holds a single class: there is nothing to
-    rank.
+    rank. With scores (n, 1) ``y`` are numbers, and ``r2`` is left out when all are the same.
     """
     classes = proba.shape[1]
+    if classes == 1:
+        return score_numbers(y, proba[:, 0])
+    y = np.asarray(y, dtype=np.int32)
     matrix = confusion(y, predict_classes(proba), classes)
     precision, recall, f1 = _rates(matrix)
     size = matrix.sum(axis=1)
@@ -41,6 +48,27 @@ def score_all(y: Codes, proba: Floats) -> dict[str, float]:
             scores[name] = value
     scores["log_loss"] = log_loss(y, proba)
     return scores
+
+
+def score_numbers(y: Targets, estimate: Floats) -> dict[str, float]:
+    """Root mean squared and mean absolute error, and R² = 1 - squared error / variance."""
+    error = estimate - y
+    squared = float(np.mean(error**2))
+    scores = {"rmse": math.sqrt(squared), "mae": float(np.abs(error).mean())}
+    variance = float(np.var(y))
+    if variance > 0:
+        scores["r2"] = 1.0 - squared / variance
+    return scores
+
+
+def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation (n - 1) of each metric over the folds that have it."""
+    found = {}
+    for name in dict.fromkeys(name for fold in scores for name in fold):
+        values = np.array([fold[name] for fold in scores if name in fold])
+        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        found[name] = (float(values.mean()), deviation)
+    return found
 
 
 def better(metric: str, left: float, right: float) -> bool:

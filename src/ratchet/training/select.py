@@ -9,12 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.data.task import Task
-from ratchet.errors import DataError
+from ratchet.errors import ConfigError, DataError
+from ratchet.training.blend import ENSEMBLE
 from ratchet.training.results import CandidateResult
-from ratchet.training.scoring import LOWER_IS_BETTER
+from ratchet.training.scoring import LOWER_IS_BETTER, METRICS, REGRESSION_METRICS
 from ratchet.training.settings import TrainingSettings
 
-SIMPLEST_FIRST = ("logistic_regression", "svm", "lightgbm", "xgboost", "random_forest")
+SIMPLEST_FIRST = (
+    "logistic_regression",
+    "ridge",
+    "svm",
+    "lightgbm",
+    "xgboost",
+    "extra_trees",
+    "random_forest",
+)
 """Order among candidates that score the same: simpler, then quicker to answer."""
 
 TIE = 1e-6
@@ -32,23 +41,59 @@ class Choice:
 
 
 def selection_metric(settings: TrainingSettings, task: Task) -> str:
-    """The metric that chooses: the one set, else ROC-AUC, or log loss with many classes."""
-    if settings.metric != "auto":
-        return settings.metric
-    return "roc_auc" if task.kind == "binary" else "log_loss"
+    """The metric that chooses: the one set, else the task's own.
+
+    That is ROC-AUC with two classes, log loss with more, RMSE for regression.
+
+    Raises:
+        ConfigError: the metric set is not one of this task.
+    """
+    return _metric_for(settings.metric, task, "training.metric")
 
 
-def choose_best(results: Sequence[CandidateResult], metric: str) -> Choice:
+def search_metric(settings: TrainingSettings, task: Task) -> str:
+    """What a search improves: ``tuning.metric``, else the metric that chooses.
+
+    Raises:
+        ConfigError: the metric set is not one of this task.
+    """
+    tuning = settings.tuning
+    if tuning == "off" or tuning.metric is None:
+        return selection_metric(settings, task)
+    return _metric_for(tuning.metric, task, "training.tuning.metric")
+
+
+def _metric_for(given: str, task: Task, where: str) -> str:
+    if given == "auto":
+        usual = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+        return usual[task.kind]
+    known = REGRESSION_METRICS if task.kind == "regression" else METRICS
+    if given not in known:
+        raise ConfigError(
+            f"{given} is no metric of a {task.kind} task",
+            fix=f"set it to auto or one of {', '.join(known)}, or change data.task",
+            where=where,
+        )
+    return given
+
+
+def choose_best(results: Sequence[CandidateResult], metric: str, ensemble: str = "") -> Choice:
     """The candidate with the best mean of ``metric`` over the folds; ties go to the simpler.
 
-    Without cross-validation there is a single candidate, and it is the choice.
+    An ensemble among them is the choice whatever its mean: it is only there when it is better by
+    more than chance, which ``ensemble`` says. Without cross-validation the first candidate is.
 
     Raises:
         DataError: no fold could be scored with this metric.
     """
     trained = [result for result in results if result.status == "ok"]
-    if len(trained) == 1 and not trained[0].cv:
-        return Choice(trained[0], metric, (trained[0].name,), "the only candidate")
+    if trained and not any(result.cv for result in trained):
+        reason = (
+            "the only candidate"
+            if len(trained) == 1
+            else "the first candidate: there was no time to compare them"
+        )
+        return Choice(trained[0], metric, (trained[0].name,), reason)
     scored = [result for result in trained if metric in result.cv]
     if not scored:
         raise DataError(
@@ -62,10 +107,12 @@ def choose_best(results: Sequence[CandidateResult], metric: str) -> Choice:
     mean, deviation = best.cv[metric]
     folds = len(best.folds)
     reason = f"best mean {metric} over {folds} folds: {mean:.4f} ± {deviation:.4f}"
+    if best.algorithm == ENSEMBLE and ensemble:
+        reason += f"; {ensemble}"
     return Choice(best, metric, tuple(result.name for result in ranked), reason)
 
 
-def _rank(result: CandidateResult, metric: str) -> tuple[int, int, str]:
+def _rank(result: CandidateResult, metric: str) -> tuple[bool, int, int, str]:
     mean = result.cv[metric][0]
     signed = mean if metric in LOWER_IS_BETTER else -mean
     simple = (
@@ -74,4 +121,4 @@ def _rank(result: CandidateResult, metric: str) -> tuple[int, int, str]:
         else len(SIMPLEST_FIRST)
     )
     # Seconds would tell the quicker one too, but not the same one every time.
-    return (round(signed / TIE), simple, result.name)
+    return (result.algorithm != ENSEMBLE, round(signed / TIE), simple, result.name)

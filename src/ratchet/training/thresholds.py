@@ -43,16 +43,47 @@ def round_sklearn_trees(model: Any) -> None:
 def round_lightgbm_text(text: str) -> str:
     """LightGBM's model text with rounded thresholds, and without this machine's parameters.
 
-    In a categorical split the threshold is the index of a category set and stays as it is. The
-    header's ``tree_sizes`` are the lengths of the tree blocks in bytes: LightGBM aborts the
-    process when they do not fit, so they are counted anew.
+    In a categorical split the threshold is the index of a category set and stays as it is.
     """
     head, trees, tail = _parts(text)
-    rounded = [_round_tree(tree) for tree in trees]
-    sizes = " ".join(str(len(tree.encode())) for tree in rounded)
-    head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
     tail = re.sub(r"\nparameters:\n.*?\nend of parameters\n", "", tail, flags=re.DOTALL)
-    return head + "".join(rounded) + tail
+    return _joined(head, [_round_tree(tree) for tree in trees], tail)
+
+
+def scale_lightgbm_text(text: str, *, center: float, scale: float) -> str:
+    """LightGBM's model text for the target ``center + scale * y`` instead of ``y``.
+
+    Every leaf is multiplied by ``scale``, and those of the first tree, through which every row
+    goes, are moved by ``center`` as well.
+    """
+    head, trees, tail = _parts(text)
+    moved = [
+        _scale_tree(tree, center if place == 0 else 0.0, scale) for place, tree in enumerate(trees)
+    ]
+    return _joined(head, moved, tail)
+
+
+def _joined(head: str, trees: list[str], tail: str) -> str:
+    """The text of these parts.
+
+    The header's ``tree_sizes`` are the lengths of the tree blocks in bytes: LightGBM aborts the
+    process when they do not fit, so they are counted anew.
+    """
+    sizes = " ".join(str(len(tree.encode())) for tree in trees)
+    head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
+    return head + "".join(trees) + tail
+
+
+def _scale_tree(tree: str, center: float, scale: float) -> str:
+    def moved(match: re.Match[str]) -> str:
+        values = np.array(match[2].split(), dtype=np.float64) * scale + center
+        return match[1] + _numbers(values)
+
+    return re.sub(r"^(leaf_value=|internal_value=)(.+)$", moved, tree, flags=re.MULTILINE)
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> str:
+    return " ".join(f"{value:.17g}" for value in values.tolist())
 
 
 def _parts(text: str) -> tuple[str, list[str], str]:
@@ -72,5 +103,4 @@ def _round_tree(tree: str) -> str:
     values = np.array(threshold[1].split(), dtype=np.float64)
     categorical = (np.array(decision[1].split(), dtype=np.int64) & 1).astype(bool)
     exact = np.where(categorical, values, round_down(values))
-    line = " ".join(f"{value:.17g}" for value in exact)
-    return tree[: threshold.start(1)] + line + tree[threshold.end(1) :]
+    return tree[: threshold.start(1)] + _numbers(exact) + tree[threshold.end(1) :]

@@ -18,17 +18,24 @@ WHERE = "training.class_weight"
 
 
 def row_weights(
-    y: npt.NDArray[np.int32], class_weight: ClassWeight, task: Task
+    y: npt.NDArray[np.int32] | npt.NDArray[np.float64], class_weight: ClassWeight, task: Task
 ) -> npt.NDArray[np.float32] | None:
     """The weight of each row (n,), mean 1, or None when all weigh the same.
 
     ``balanced`` weighs a class by rows / (classes * its rows), so that all classes count alike.
 
     Raises:
-        ConfigError: a weight is given for a class that does not exist.
+        ConfigError: a weight is given for a class that does not exist, or there are no classes.
     """
     if class_weight is None:
         return None
+    if task.kind == "regression":
+        raise ConfigError(
+            "Class weights were given, and this target is a number",
+            fix="remove training.class_weight, or set data.task to binary or multiclass",
+            where=WHERE,
+        )
+    y = np.asarray(y, dtype=np.int32)
     count = np.bincount(y, minlength=len(task.classes)).astype(np.float64)
     if class_weight == "balanced":
         weight = len(y) / (np.maximum(count, 1) * np.count_nonzero(count))

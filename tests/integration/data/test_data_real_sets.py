@@ -16,7 +16,8 @@ from ratchet.data.schema import TableSchema
 from ratchet.data.settings import SourceSettings, SplitSettings
 from ratchet.data.sources.open_source import open_source
 from ratchet.data.sources.sniff import Sniff, sniff_csv
-from ratchet.data.split import assign, report_split
+from ratchet.data.split import assign
+from ratchet.data.split_report import report_split
 from ratchet.data.suggest import suggest_roles
 
 SETS = Path(__file__).resolve().parents[3] / "../shared/data"

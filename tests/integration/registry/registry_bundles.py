@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from ratchet.data.task import Task
 from ratchet.features.recipe import Encoding, Recipe, fit_recipe
 from ratchet.features.settings import FeaturesSettings
 from ratchet.packaging.bundle import Bundle, BundleContent, write_bundle
+from ratchet.packaging.composition import COMPOSITION, Composition, Part
+from ratchet.packaging.decision import Interval, make_decision
 from ratchet.packaging.metadata import Metadata
-from ratchet.packaging.onnx import ModelForm
-from ratchet.packaging.signature import make_decision, make_signature
+from ratchet.packaging.signature import make_signature
 
 ROWS = 300
 
@@ -68,16 +70,26 @@ def make_bundle(
 
     frame = make_frame() if frame is None else frame
     task = task or Task("binary", ("No", "Yes"))
+    estimates = task.kind == "regression"
+    interval = Interval(0.9, -1.5, 2.5) if estimates else None
     recipe, X = fit(frame, task)
-    params = {"objective": "binary", "num_threads": 1, "verbosity": -1, "seed": 1}
+    objective = "regression" if estimates else "binary"
+    params = {"objective": objective, "num_threads": 1, "verbosity": -1, "seed": 1}
     booster = lgb.train(params, lgb.Dataset(X, task.encode(frame["Churn"])), num_boost_round=5)
-    file = folder / "model.txt"
-    booster.save_model(str(file))
+    model = folder / "model"
+    model.mkdir()
+    booster.save_model(str(model / "model.txt"))
+    # The library's own text rather than ONNX, so that a client needs another runtime than most.
+    part = Part("lightgbm", "lightgbm", "lightgbm", "model.txt", "recipe.json", 1.0)
+    for name, value in (
+        ("recipe.json", recipe.to_json()),
+        (COMPOSITION, Composition((part,)).to_json()),
+    ):
+        (model / name).write_text(json.dumps(value), encoding="utf-8")
     content = BundleContent(
-        form=ModelForm("lightgbm", file, 0.0),
-        recipe=recipe.to_json(),
-        signature=make_signature(recipe.inputs, frame, task),
-        decision=make_decision(task, 0.4),
+        model=model,
+        signature=make_signature(recipe.inputs, frame, task, coverage=0.9 if estimates else None),
+        decision=make_decision(task, 0.4, interval=interval),
         metrics={"roc_auc": 0.8},
         metadata=Metadata("churn", "lightgbm", params, 42, {"version": 0}, "c", "0.1.0", {}),
         requirements=("lightgbm==4.7.0", "ratchet-ml==0.1.0"),

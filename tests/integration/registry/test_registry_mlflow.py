@@ -610,3 +610,28 @@ def test_a_real_server_does_all_the_same(server: str, bundle: Bundle) -> None:
     np.testing.assert_array_equal(answer["probability_Yes"].to_numpy(), expected)
     tracking.set_alias("served", "champion", None)
     assert tracking.aliases("served") == {}
+
+
+def test_epochs_are_there_while_training_and_go_on_after_a_crash(tracking: MlflowTracking) -> None:
+    log = tracking.live("20261121-a")
+    log.epoch("torch", 1, {"train_loss": 0.7, "validation_loss": 0.8, "validation_accuracy": None})
+    log.epoch("torch", 2, {"train_loss": 0.6, "validation_loss": 0.7})
+    client = client_of(tracking)
+    (run,) = client.search_runs([client.get_experiment_by_name(tracking.experiment).experiment_id])
+    assert run.info.status == "RUNNING"
+    # Another process, after the first one was killed.
+    again = tracking.live("20261121-a")
+    again.epoch("torch", 3, {"train_loss": 0.5})
+    again.close()
+    history = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.7), (2, 0.6), (3, 0.5)]
+    assert client.get_run(run.info.run_id).info.status == "FINISHED"
+
+
+def test_live_epochs_are_not_taken_for_the_run_itself(tracking: MlflowTracking) -> None:
+    log = tracking.live("20261121-b")
+    log.epoch("torch", 1, {"train_loss": 0.7})
+    log.close()
+    tracked = tracking.log_run(RunLog("20261121-b", AT, AT + timedelta(seconds=9)))
+    assert client_of(tracking).get_run(tracked).data.tags["ratchet.run_id"] == "20261121-b"
+    assert tracking.log_run(RunLog("20261121-b", AT, AT)) == tracked

@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from ratchet.data.scenarios import (
+    BILL,
+    BILL_NOISE,
     TARGET,
     TIME,
     Dirt,
@@ -125,3 +127,19 @@ def test_a_poisoned_month_is_plainly_wrong() -> None:
     assert set(bad["contract"]) - set(good["contract"]) == {"#REF!"}
     assert bad["monthly_charges"].max() > 10 * good["monthly_charges"].max()  # type: ignore[operator]
     assert make_month(Scenario(poisoned=(1,)), 0).frame.equals(make_month(Scenario(), 0).frame)
+
+
+def test_bills_vary_around_their_known_mean():
+    scenario = Scenario(rows=4000, target=BILL)
+    month = make_month(scenario, 0)
+    error = month.frame[BILL].to_numpy() - month.probability
+    assert TARGET not in month.frame.columns
+    assert abs(error.mean()) < 0.3
+    assert BILL_NOISE * 0.95 < error.std() < BILL_NOISE * 1.05
+    assert month.probability.std() > 3 * BILL_NOISE
+
+
+def test_bills_drift():
+    calm = make_month(Scenario(rows=2000, target=BILL), 1).probability
+    moved = make_month(Scenario(rows=2000, target=BILL, drift_month=1), 1).probability
+    assert np.abs(moved - calm).mean() > 3

@@ -1,6 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
+from ratchet.data.roles import Roles
+from ratchet.data.schema import Column, TableSchema
 from ratchet.data.settings import DataSettings, SourceSettings, SplitSettings
 
 CSV = {"type": "csv", "path": "a.csv"}
@@ -77,3 +79,19 @@ def test_split_leaves_something_to_train(raw: dict[str, float]) -> None:
 def test_every_setting_is_described() -> None:
     for section in (SourceSettings, SplitSettings, DataSettings):
         assert all(field.description for field in section.model_fields.values())
+
+
+def test_a_split_column_needs_its_name_and_no_other_method():
+    assert SplitSettings(column="part").by == "auto"
+    with pytest.raises(ValidationError, match=r"split\.column"):
+        SplitSettings(by="column")
+    with pytest.raises(ValidationError, match="by: time"):
+        SplitSettings(by="time", column="part")
+
+
+def test_a_split_column_is_no_feature():
+    settings = DataSettings(
+        source=SourceSettings(type="csv", path="a.csv"), target="y", split={"column": "part"}
+    )
+    schema = TableSchema((Column("a", "number"), Column("part", "string"), Column("y", "string")))
+    assert Roles.of(settings).features(schema) == ("a",)

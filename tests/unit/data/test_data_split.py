@@ -10,7 +10,8 @@ from ratchet.data.duplicates import drop_duplicates, repeated_rows
 from ratchet.data.roles import Roles
 from ratchet.data.sampling import sample_rows, sample_scan
 from ratchet.data.settings import SplitSettings
-from ratchet.data.split import SplitReport, assign, choose_method, report_split
+from ratchet.data.split import assign, choose_method
+from ratchet.data.split_report import SplitReport, report_split
 from ratchet.data.task import Task
 from ratchet.errors import DataError
 
@@ -192,3 +193,109 @@ def test_duplicates_keep_the_first() -> None:
     again, none = drop_duplicates(kept)
     assert none == 0
     assert again is kept
+
+
+NUMBERS = Task("regression", ())
+
+
+def prices(n: int) -> pl.DataFrame:
+    rng = np.random.default_rng(3)
+    return table(n).with_columns(y=pl.Series(np.exp(rng.normal(size=n))))
+
+
+def test_numbers_are_divided_tenth_by_tenth() -> None:
+    """Each part has its share of the largest targets, which a plain draw may miss."""
+    frame = prices(1000)
+    roles = Roles("y", exclude=("id",))
+    for seed in range(10):
+        parts = assign(frame, roles, SplitSettings(seed=seed), NUMBERS)
+        assert abs((parts == 2).sum() - 200) <= 5
+        order = frame["y"].rank("ordinal").to_numpy() - 1
+        tenths = np.bincount((order // 100).astype(int)[parts.to_numpy() == 2])
+        assert (abs(tenths - 20) <= 1).all()
+
+
+def test_numbers_that_repeat_or_are_few_are_divided_too() -> None:
+    mostly_zero = prices(400).with_columns(y=pl.when(pl.col("y") < 1.5).then(0.0).otherwise("y"))
+    parts = assign(mostly_zero, Roles("y", exclude=("id",)), SplitSettings(), NUMBERS)
+    assert abs((parts == 2).sum() - 80) <= 3
+    above = parts.filter(mostly_zero["y"] > 0)
+    assert abs((above == 2).mean() - 0.2) < 0.05  # type: ignore[operator]
+    few = assign(prices(10), Roles("y", exclude=("id",)), SplitSettings(), NUMBERS)
+    assert sorted(few.unique()) == [0, 2]
+    alike = prices(50).with_columns(y=pl.lit(1.0))
+    assert (assign(alike, Roles("y", exclude=("id",)), SplitSettings(), NUMBERS) == 2).sum() == 10
+
+
+def test_the_report_of_numbers_says_where_they_lie() -> None:
+    frame = prices(500)
+    settings = SplitSettings(validation=0.1)
+    parts = assign(frame, Roles("y", time="day"), settings, NUMBERS)
+    report = report_split(frame, parts, Roles("y", time="day"), settings, NUMBERS)
+    assert report.classes == ()
+    told = {part: dict(found) for part, found in report.target}
+    assert list(told) == ["train", "validation", "test"]
+    test = frame.filter(parts == 2)["y"]
+    assert told["test"]["mean"] == pytest.approx(test.mean())
+    assert told["test"]["std"] == pytest.approx(test.std(ddof=0))
+    assert told["test"]["median"] == pytest.approx(test.median())
+    assert (told["test"]["min"], told["test"]["max"]) == (test.min(), test.max())
+    assert SplitReport.from_json(report.to_json()) == report
+    assert report.trained_until == str(frame.filter(parts != 2)["day"].max())
+
+
+def test_a_report_of_an_older_release_is_read() -> None:
+    raw = {"method": "hash", "seed": 1, "rows": {"train": 8}, "classes": {}, "boundaries": {}}
+    assert SplitReport.from_json(raw).trained_until is None
+
+
+def test_until_when_training_rows_go_is_said_whatever_divides() -> None:
+    frame = table(300)
+    roles = Roles("y", id="id", time="day")
+    settings = SplitSettings(by="hash", validation=0.1)
+    parts = assign(frame, roles, settings, TASK)
+    report = report_split(frame, parts, roles, settings, TASK)
+    assert report.trained_until == str(frame.filter(parts != 2)["day"].max())
+    assert report.boundaries == ()
+    without = report_split(frame, parts, Roles("y", id="id"), settings, TASK)
+    assert without.trained_until is None
+
+
+def parted(values: list[object]) -> pl.DataFrame:
+    return pl.DataFrame({"x": range(len(values)), "part": values, "y": ["No", "Yes"] * 3})
+
+
+def test_a_column_may_say_each_rows_part() -> None:
+    frame = parted(["train", " Train", "TEST", "validation", "test", "train"])
+    settings = SplitSettings(column="part", validation=0.3)
+    assert choose_method(settings, Roles("y", id="id", time="day")) == "column"
+    parts = assign(frame, Roles("y", exclude=("part",)), settings, TASK)
+    assert parts.to_list() == [0, 0, 2, 1, 2, 0]
+    # A share for validation is no promise that a column would have to keep.
+    frame = parted(["train"] * 4 + ["test"] * 2)
+    assert assign(frame, Roles("y"), settings, TASK).to_list() == [0, 0, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "said"),
+    [
+        (
+            ["train", "test", "dev", "train", None, "test"],
+            "split_unknown",
+            'in 2 rows: nothing, "d',
+        ),
+        (["train"] * 6, "split_impossible", "no row for test"),
+        (["test"] * 6, "split_impossible", "no row for train"),
+        ([1, 2, 1, 2, 1, 2], "split_unknown", "in 6 rows"),
+    ],
+)
+def test_a_column_that_names_no_part_is_refused(values: list[object], code: str, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        assign(parted(values), Roles("y"), SplitSettings(column="part"), TASK)
+    assert caught.value.name == code
+    assert said in str(caught.value)
+
+
+def test_a_split_column_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="no column"):
+        assign(table(10), Roles("y"), SplitSettings(column="part"), TASK)

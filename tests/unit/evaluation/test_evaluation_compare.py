@@ -10,6 +10,7 @@ from ratchet.data.task import Task
 from ratchet.errors import DataError
 from ratchet.evaluation.catalog import metric_names
 from ratchet.evaluation.compare import Comparison, compare, rows_needed
+from ratchet.evaluation.estimate import quantile_one_sided
 from ratchet.evaluation.metrics import evaluate
 
 BINARY = Task("binary", ("no", "yes"))
@@ -118,12 +119,64 @@ def test_few_disagreements_prove_no_more_than_the_exact_test_allows(wins, losses
     exact, mid = sum(chance[wins:]), sum(chance[wins:]) - chance[wins] / 2
     if found.superior:
         assert mid < 0.05
+        assert exact < 0.05
     if exact < 0.03:
         assert found.superior
+    assert (found.wins, found.losses) == (wins, losses)
+    assert found.method == "McNemar, exact"
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01, 0.002])
+def test_the_exact_test_holds_at_every_level_that_a_gate_may_ask(level):
+    """A bound made of the standard error agrees with McNemar's exact test, which never errs more
+    often than its level."""
+    for wins in range(4, 25):
+        for losses in range(25 - wins):
+            found = compare(*labels_only(wins, losses), task=BINARY, metric="accuracy")
+            total = wins + losses
+            exact = sum(comb(total, k) for k in range(wins, total + 1)) / 2**total
+            if found.difference - quantile_one_sided(level) * found.se > 0:
+                assert exact <= level, (wins, losses)
+
+
+def test_many_disagreements_or_groups_are_not_judged_by_the_exact_test():
+    y, new, old = labels_only(30, 10)
+    found = compare(y, new, old, task=BINARY, metric="accuracy")
+    assert found.method == "McNemar, Bonett and Price"
+    y, new, old = labels_only(9, 2)
+    grouped = compare(y, new, old, task=BINARY, metric="accuracy", groups=np.arange(len(y)) // 2)
+    assert grouped.method == "McNemar, Bonett and Price"
+    assert compare(y, new, old, task=BINARY, metric="brier").wins is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "method"),
+    [
+        ("roc_auc", "paired DeLong"),
+        ("log_loss", "paired z"),
+        ("f1", "paired infinitesimal jackknife"),
+    ],
+)
+def test_the_method_is_said(metric, method):
+    y, good, bad = two_models()
+    assert compare(y, good, bad, task=BINARY, metric=metric).method == method
+
+
+@pytest.mark.parametrize("metric", ["pr_auc", "f1", "f1_positive"])
+def test_paired_errors_are_those_of_a_paired_bootstrap(metric):
+    y, good, bad = two_models(rows=1000)
+    rng = np.random.default_rng(3)
+    drawn = []
+    for _ in range(300):
+        rows = rng.integers(0, len(y), len(y))
+        drawn.append(compare(y[rows], good[rows], bad[rows], task=BINARY, metric=metric).difference)
+    found = compare(y, good, bad, task=BINARY, metric=metric)
+    # 300 replicates know a standard error to 4 %.
+    assert found.se == pytest.approx(np.std(drawn), rel=0.14)
 
 
 def test_accuracy_is_the_interval_of_bonett_and_price():
-    wins, losses, rows = 14, 5, 200
+    wins, losses, rows = 26, 12, 200
     found = compare(*labels_only(wins, losses, rows), task=BINARY, metric="accuracy")
     share_b, share_c = (wins + 1) / (rows + 2), (losses + 1) / (rows + 2)
     wanted = sqrt((share_b + share_c - (share_b - share_c) ** 2) / (rows + 2))

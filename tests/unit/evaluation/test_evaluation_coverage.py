@@ -81,3 +81,58 @@ def test_a_model_worse_by_the_margin_is_seldom_called_no_worse():
         for _ in range(RUNS)
     )
     assert 0.02 < passed / RUNS < 0.05 + 3 * 0.0056
+
+
+NUMBERS = Task("regression", ())
+ERRORS = ("rmse", "mae", "median_ae", "r2")
+
+
+def draw_numbers(rng, rows, noise):
+    """A target of log-normal shape and estimates with errors a little wider than normal."""
+    y = rng.lognormal(1.0, 0.5, rows)
+    shared = 0.5 * rng.normal(size=rows)
+    return y, *((y + shared + s * rng.standard_t(10, rows))[:, None] for s in noise)
+
+
+def test_intervals_of_one_estimator_cover():
+    rng = np.random.default_rng(24)
+    y, found = draw_numbers(rng, 1_000_000, (0.6,))
+    truth = evaluate(y, found, task=NUMBERS).values()
+    held = dict.fromkeys(ERRORS, 0)
+    for _ in range(RUNS):
+        y, found = draw_numbers(rng, 400, (0.6,))
+        metrics = evaluate(y, found, task=NUMBERS)
+        for name in ERRORS:
+            held[name] += metrics[name].low <= truth[name] <= metrics[name].high
+    for name, count in held.items():
+        # Order statistics are whole ranks, rounded outwards; squares of long-tailed errors are
+        # so skewed that some of it is left.
+        least, most = {"median_ae": (0.935, 0.98)}.get(name, (0.93, 0.965))
+        assert least <= count / RUNS <= most, (name, count / RUNS)
+
+
+def test_intervals_of_a_difference_of_estimators_cover():
+    rng = np.random.default_rng(25)
+    noise = (0.5, 0.8)
+    big = draw_numbers(rng, 1_000_000, noise)
+    truth = {name: compare(*big, task=NUMBERS, metric=name).difference for name in ERRORS}
+    held = dict.fromkeys(ERRORS, 0)
+    for _ in range(RUNS):
+        rows = draw_numbers(rng, 400, noise)
+        for name in ERRORS:
+            found = compare(*rows, task=NUMBERS, metric=name)
+            held[name] += found.low <= truth[name] <= found.high
+    for name, count in held.items():
+        # The median's error rests on an estimated density, which is known least.
+        least, most = (0.92, 0.98) if name == "median_ae" else (0.933, 0.967)
+        assert least <= count / RUNS <= most, (name, count / RUNS)
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
+def test_equal_estimators_are_called_better_no_more_often_than_promised(name):
+    rng = np.random.default_rng(26)
+    better = sum(
+        compare(*draw_numbers(rng, 200, (0.4, 0.4)), task=NUMBERS, metric=name).superior
+        for _ in range(RUNS)
+    )
+    assert better / RUNS <= 0.05 + 3 * 0.0056

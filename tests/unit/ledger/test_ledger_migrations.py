@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from ratchet.errors import StorageError
 from ratchet.ledger import migrations
+from ratchet.ledger.holdouts import HoldoutRows
 from ratchet.ledger.migrations import MIGRATIONS, Migration, migrate, newest
 from ratchet.ledger.store import open_ledger
 from ratchet.ledger.tables import metadata
@@ -20,9 +21,9 @@ from ratchet.ledger.tables import metadata
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def from_version_1(path: Path) -> str:
-    """A ledger file as version 1 wrote it."""
-    script = Path(__file__).with_name("ledger_version_1.sql").read_text(encoding="utf-8")
+def from_version(number: int, path: Path) -> str:
+    """A ledger file as an older version wrote it."""
+    script = Path(__file__).with_name(f"ledger_version_{number}.sql").read_text(encoding="utf-8")
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
     return f"sqlite:///{path}"
@@ -68,7 +69,7 @@ def shape(found: Any, table: str) -> dict[str, object]:
 
 
 def test_a_ledger_of_version_1_keeps_everything(tmp_path: Path) -> None:
-    url = from_version_1(tmp_path / "ledger.db")
+    url = from_version(1, tmp_path / "ledger.db")
     with open_ledger(url, project="churn", now=lambda: AT) as ledger:
         champion = ledger.champion()
         assert champion is not None
@@ -86,10 +87,25 @@ def test_a_ledger_of_version_1_keeps_everything(tmp_path: Path) -> None:
         assert (report.intact, report.events) == (True, 9)
 
 
+def test_decisions_that_version_2_knew_as_events_count_on(tmp_path: Path) -> None:
+    url = from_version(2, tmp_path / "ledger.db")
+    with open_ledger(url, project="churn", now=lambda: AT) as ledger:
+        assert [entry.key for entry in ledger.outbox()] == ["k1"]
+        waiting = ledger.unfinished_run()
+        assert waiting is not None
+        rows = HoldoutRows(8, tuple(ledger.events(kind="holdout_used")[0].facts["sketch"]))
+        asked = {"comparison": "c", "champion": 1, "metric": "roc_auc", "rule": "unseen"}
+        # Its own event is not another decision.
+        assert ledger.note_holdout_use(waiting.run_id, "retune", rows, **asked).use == 2
+        asked["comparison"] = "d"
+        assert ledger.note_holdout_use("next", "retune", rows, **asked).use == 4
+        assert ledger.verify_chain().intact
+
+
 def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = from_version_1(tmp_path / "ledger.db")
+    url = from_version(1, tmp_path / "ledger.db")
     broken = (
         *MIGRATIONS,
         Migration(

@@ -18,14 +18,21 @@ from ratchet.data.task import Task
 from ratchet.features.recipe import Recipe, fit_recipe
 from ratchet.features.settings import FeaturesSettings
 from ratchet.packaging.bundle import Bundle, BundleContent, write_bundle
+from ratchet.packaging.composite import join_inputs, open_exported
+from ratchet.packaging.decision import Interval, make_decision
+from ratchet.packaging.export import export_blend
 from ratchet.packaging.metadata import Metadata, runtime_requirements
-from ratchet.packaging.onnx import ModelForm, export_model
-from ratchet.packaging.signature import make_decision, make_signature
+from ratchet.packaging.signature import make_signature
 from ratchet.training.algorithms.catalogue import resolve_candidates
+from ratchet.training.blend import Blend, Member
+from ratchet.training.calibrate import Calibration
 from ratchet.training.fitted import Fitted, TrainingRows
 
 BINARY = Task("binary", ("no", "yes"))
 THREE = Task("multiclass", ("gold", "iron", "wood"))
+NUMBER = Task("regression", ())
+TASKS = {2: (BINARY, "churn"), 3: (THREE, "metal"), 0: (NUMBER, "spend")}
+"""Number of classes to task and target."""
 PLANS = ("basic", "plus", "pro", "team")
 CITIES = tuple(f"city {i:02d}" for i in range(12))
 
@@ -33,11 +40,14 @@ DOTTED = "sklearn.ensemble.ExtraTreesClassifier"
 BOOSTED = "sklearn.ensemble.GradientBoostingClassifier"
 HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
 NETWORK = "sklearn.neural_network.MLPClassifier"
+CLASSIFIERS = ("logistic_regression", DOTTED, BOOSTED, HISTOGRAM, NETWORK)
+"""Those of ``SMALL`` that cannot estimate a number."""
 
 SMALL: dict[str, dict[str, Any]] = {
     "lightgbm": {"num_iterations": 40, "num_leaves": 8},
     "xgboost": {"n_estimators": 40, "max_depth": 4},
     "random_forest": {"n_estimators": 20},
+    "extra_trees": {"n_estimators": 15},
     "logistic_regression": {},
     "svm": {},
     DOTTED: {"n_estimators": 15, "min_samples_leaf": 3},
@@ -47,9 +57,18 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Every kind of model the default and dotted algorithms make, at a size for tests."""
 
+ESTIMATORS: dict[str, dict[str, Any]] = {
+    **{name: SMALL[name] for name in SMALL if name not in CLASSIFIERS},
+    "ridge": {},
+    "sklearn.ensemble.GradientBoostingRegressor": {"n_estimators": 20},
+    "sklearn.ensemble.HistGradientBoostingRegressor": {"max_iter": 20},
+    "sklearn.neural_network.MLPRegressor": {"hidden_layer_sizes": (8,), "max_iter": 60},
+}
+"""The same for regression."""
+
 
 def make_rows(rows: int = 500, seed: int = 7) -> pl.DataFrame:
-    """Customers with missing values: an integer, two numbers, two texts, a boolean, two targets."""
+    """Customers with missing values: a whole number, two numbers, two texts, a flag, 3 targets."""
     rng = np.random.default_rng(seed)
     tenure = rng.integers(0, 72, rows)
     charge = np.round(rng.gamma(4.0, 15.0, rows), 2)
@@ -59,7 +78,8 @@ def make_rows(rows: int = 500, seed: int = 7) -> pl.DataFrame:
     loyal = rng.random(rows) < 0.4
     margin = -0.04 * tenure + 0.02 * charge + 0.8 * ratio + (plan == "basic") - 0.5 * loyal
     churn = rng.random(rows) < 1 / (1 + np.exp(-margin))
-    level = np.digitize(margin + rng.normal(0, 0.7, rows), [-0.5, 0.8])
+    noise = rng.normal(0, 0.7, rows)
+    level = np.digitize(margin + noise, [-0.5, 0.8])
 
     def holed(values: Any, share: float) -> list[Any]:
         gone = rng.random(rows) < share
@@ -76,6 +96,7 @@ def make_rows(rows: int = 500, seed: int = 7) -> pl.DataFrame:
             "loyal": holed(loyal, 0.03),
             "churn": np.where(churn, "yes", "no"),
             "metal": np.array(["gold", "iron", "wood"])[level],
+            "spend": 1000.0 + 250.0 * margin + 40.0 * noise,
         },
         schema_overrides={"charge": pl.Float64, "ratio": pl.Float64, "loyal": pl.Boolean},
     )
@@ -96,13 +117,16 @@ class Trained:
 def train(
     algorithm: str, classes: int = 2, *, expressions: tuple[tuple[str, str], ...] = ()
 ) -> Trained:
-    """``algorithm`` of ``SMALL``, trained on ``make_rows()``; trained once per test process."""
-    task, target = (BINARY, "churn") if classes == 2 else (THREE, "metal")
+    """``algorithm`` of ``SMALL``, trained on ``make_rows()``; trained once per test process.
+
+    ``classes`` 0 is regression.
+    """
+    task, target = TASKS[classes]
     frame = make_rows()
     schema = TableSchema.from_polars(frame.schema)
-    other = "metal" if target == "churn" else "churn"
-    roles = Roles(target=target, id="id", exclude=(other,))
-    (candidate,) = resolve_candidates({algorithm: SMALL[algorithm]})
+    others = tuple(other for _, other in TASKS.values() if other != target)
+    roles = Roles(target=target, id="id", exclude=others)
+    (candidate,) = resolve_candidates({algorithm: (SMALL | ESTIMATORS)[algorithm]})
     kind = candidate.algorithm
     y = task.encode(frame[target])
     recipe, X = fit_recipe(
@@ -138,27 +162,62 @@ def metadata_of(trained: Trained) -> Metadata:
     )
 
 
-def content_of(trained: Trained, form: ModelForm, *, threshold: float = 0.5) -> BundleContent:
-    """What a bundle of ``trained`` holds."""
-    derives = bool(trained.recipe.derivation.features)
+def blend_of(
+    *trained: Trained,
+    weights: tuple[float, ...] = (1.0,),
+    calibration: Calibration | None = None,
+    threshold: float | None = None,
+) -> Blend:
+    """A blend of trained models."""
+    members = tuple(
+        Member(each.fitted.algorithm, each.fitted.algorithm, each.recipe, each.fitted, weight)
+        for each, weight in zip(trained, weights, strict=True)
+    )
+    return Blend(trained[0].task, members, calibration, threshold)
+
+
+def content_of(
+    trained: Trained,
+    model: Path,
+    *,
+    threshold: float = 0.5,
+    objective: str = "",
+    interval: Interval | None = None,
+) -> BundleContent:
+    """What a bundle holds of the model exported into the folder ``model``."""
+    opened = open_exported(model)
     return BundleContent(
-        form=form,
-        recipe=trained.recipe.to_json(),
-        signature=make_signature(trained.recipe.inputs, trained.frame, trained.task),
-        decision=make_decision(trained.task, threshold),
+        model=model,
+        signature=make_signature(
+            join_inputs(opened.recipes),
+            trained.frame,
+            trained.task,
+            coverage=interval.coverage if interval else None,
+        ),
+        decision=make_decision(trained.task, threshold, objective=objective, interval=interval),
         metrics={"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}},
         metadata=metadata_of(trained),
-        requirements=runtime_requirements(form.kind, derives=derives),
+        requirements=runtime_requirements(opened.composition.kinds, derives=opened.derives),
         card="# metals\n",
     )
 
 
-def bundle_of(trained: Trained, folder: Path, *, threshold: float = 0.5) -> Bundle:
-    """A bundle of ``trained`` in ``folder / "bundle"``."""
+def export(blend: Blend, folder: Path, frame: pl.DataFrame | None = None) -> Path:
+    """The folder of ``blend``, exported into ``folder / "exported"``."""
     exported = folder / "exported"
     exported.mkdir(parents=True)
-    form = export_model(trained.fitted, trained.X, exported)
-    return write_bundle(folder / "bundle", content_of(trained, form, threshold=threshold))
+    return export_blend(blend, make_rows() if frame is None else frame, exported).folder
+
+
+def bundle_of(trained: Trained, folder: Path, **decided: Any) -> Bundle:
+    """A bundle of ``trained`` alone in ``folder / "bundle"``."""
+    return bundle_of_blend(blend_of(trained), trained, folder, **decided)
+
+
+def bundle_of_blend(blend: Blend, trained: Trained, folder: Path, **decided: Any) -> Bundle:
+    """A bundle of ``blend`` in ``folder / "bundle"``; ``trained`` is one of its members."""
+    exported = export(blend, folder, trained.frame)
+    return write_bundle(folder / "bundle", content_of(trained, exported, **decided))
 
 
 def expected_scores(trained: Trained, frame: pl.DataFrame) -> np.ndarray:

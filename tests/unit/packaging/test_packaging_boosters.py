@@ -103,7 +103,8 @@ def test_lightgbm_without_a_single_split(table):
 @pytest.mark.parametrize(
     "given",
     [
-        {"objective": "regression"},
+        {"objective": "poisson"},
+        {"objective": "regression", "reg_sqrt": True},
         {"objective": "multiclassova", "num_class": 3},
         {"boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},
         {"linear_tree": True},
@@ -184,7 +185,7 @@ def test_the_error_does_not_grow_with_the_rounds(table):
 @pytest.mark.parametrize(
     "given",
     [
-        {"objective": "reg:squarederror"},
+        {"objective": "count:poisson"},
         {"booster": "dart"},
         {"booster": "gblinear"},
         {"multi_strategy": "multi_output_tree", "objective": "multi:softprob", "num_class": 3},
@@ -195,6 +196,33 @@ def test_xgboost_that_has_no_onnx_form_is_refused(table, given):
     booster = fit_xgboost(table, 3 if "num_class" in given else 2, **given)
     with pytest.raises(InexpressibleError):
         theirs.convert(theirs.write_json(booster))
+
+
+def test_estimates_of_lightgbm(table, strange):
+    X, y = table
+    data = lightgbm.Dataset(X, y * 1e6 + 3, categorical_feature=[2], params={"verbosity": -1})
+    settings = {"objective": "regression", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    booster = lightgbm.train(settings, data, 30)
+    text = ours.write_text(booster)
+    expected = booster.predict(strange, num_threads=1).reshape(-1, 1)
+    for scorer in (OnnxScorer(ours.convert(text.decode())), ours.LightGBMScorer(text)):
+        assert (scorer.classes, scorer.features) == (1, 3)
+        assert np.abs(scorer.score(strange) - expected).max() < 1e-9 * np.abs(expected).max()
+
+
+def test_estimates_of_xgboost_are_turned_back_into_their_units(table, strange):
+    X, y = table
+    settings = {"objective": "reg:squarederror", "nthread": 1, "max_depth": 4}
+    booster = xgboost.train(settings, xgboost.DMatrix(X, y), 30)
+    plain = booster.predict(xgboost.DMatrix(strange)).astype(float).reshape(-1, 1)
+    for center, scale in ((0.0, 1.0), (1e9, 1.0), (-5.0, 1e-6)):
+        if scale != 1.0 or center:
+            booster.set_attr(ratchet_center=repr(center), ratchet_scale=repr(scale))
+        content = theirs.write_json(booster)
+        for scorer in (OnnxScorer(theirs.convert(content)), theirs.XGBoostScorer(content)):
+            assert (scorer.classes, scorer.features) == (1, 3)
+            got = (scorer.score(strange) - center) / scale
+            assert np.abs(got - plain).max() < 1e-6
 
 
 def test_the_json_holds_the_rounds_asked_for(table):

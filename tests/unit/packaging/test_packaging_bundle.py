@@ -10,16 +10,17 @@ import pytest
 from ratchet.errors import ConflictError, DataError, RatchetError, StorageError
 from ratchet.packaging import bundle as bundles
 from ratchet.packaging.bundle import MANIFEST, read_manifest, verify_bundle, write_bundle
-from ratchet.packaging.onnx import export_model
-from unit.packaging.packaging_models import bundle_of, content_of, train
+from unit.packaging.packaging_models import blend_of, bundle_of, content_of, export, train
 
+MODEL = "model.linear.json"
 NAMES = [
     "card.md",
+    "composition.json",
     "decision.json",
     "input_example.json",
     "metadata.json",
     "metrics.json",
-    "model.onnx",
+    MODEL,
     "recipe.json",
     "requirements.txt",
     "signature.json",
@@ -29,9 +30,7 @@ NAMES = [
 @pytest.fixture
 def content(tmp_path):
     trained = train("logistic_regression")
-    folder = tmp_path / "exported"
-    folder.mkdir()
-    return content_of(trained, export_model(trained.fitted, trained.X, folder))
+    return content_of(trained, export(blend_of(trained), tmp_path))
 
 
 def test_a_bundle_holds_its_files_and_their_digests(tmp_path, content):
@@ -178,7 +177,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, content, monkeypatch):
 def test_what_a_killed_writer_left_is_no_obstacle(tmp_path, content):
     left = tmp_path / ".made.partial"
     left.mkdir()
-    (left / "model.onnx").write_bytes(b"half")
+    (left / MODEL).write_bytes(b"half")
     write_bundle(tmp_path / "made", content)
     assert not left.exists()
 
@@ -199,10 +198,24 @@ def test_the_parts_say_what_the_model_is(tmp_path, content):
     assert read("decision.json") == {
         "task": {"kind": "binary", "classes": ["no", "yes"]},
         "threshold": 0.5,
+        "objective": "",
+        "interval": None,
     }
-    assert read("metadata.json")["model"] == {"kind": "onnx", "file": "model.onnx"}
+    assert read("composition.json") == {
+        "members": [
+            {
+                "name": "logistic_regression",
+                "algorithm": "logistic_regression",
+                "kind": "numpy",
+                "file": MODEL,
+                "recipe": "recipe.json",
+                "weight": 1.0,
+            }
+        ],
+        "calibration": None,
+    }
     assert set(read("input_example.json")) == {
         one["name"] for one in read("signature.json")["inputs"]
     }
     names = [line.split("==")[0] for line in (path / "requirements.txt").read_text().splitlines()]
-    assert names == ["numpy", "onnxruntime", "ratchet-ml"]
+    assert names == ["numpy", "ratchet-ml"]

@@ -10,10 +10,13 @@ from ratchet.packaging.card import (
     CardFacts,
     CardFeature,
     CardGate,
+    CardMember,
     CardMetric,
     CardSlice,
-    render_card,
+    CardThreshold,
 )
+from ratchet.packaging.card_page import render_card
+from ratchet.packaging.decision import Interval
 
 LEAST = CardFacts(
     name="churn",
@@ -135,3 +138,66 @@ def test_several_classes(classes):
     card = render_card(replace(LEAST, task="multiclass", classes=classes, threshold=None))
     assert f"Predicts which of 3 classes `Churn` is: `{classes[0]}`" in card
     assert "from a score" not in card
+
+
+def test_an_ensemble_tells_its_members_and_what_follows_their_scores():
+    members = (
+        CardMember("lightgbm", "lightgbm", 0.625, "onnx", {"num_leaves": 31, "lambda_l2": 1.5}),
+        CardMember("plain | line", "logistic_regression", 0.375, "numpy"),
+    )
+    chosen = CardThreshold("f1", {"f1": 0.6123, "precision": 0.5}, "No cut reaches it all.")
+    card = render_card(
+        replace(
+            FULL, members=members, calibration="isotonic, log loss 0.42 to 0.41", deciding=chosen
+        )
+    )
+    assert headings(card).index("## Decision") == headings(card).index("## Algorithm") + 1
+    for fact in (
+        "The weighted mean of the scores of 2 models.",
+        "| lightgbm | `lightgbm` | 0.625 | onnx | lambda_l2 1.5, num_leaves 31 |",
+        "| plain \\| line | `logistic_regression` | 0.375 | numpy |  |",
+        "Scores are calibrated: isotonic, log loss 0.42 to 0.41.",
+        "The threshold 0.42 was chosen for f1; on the rows that chose it: f1 0.6123, precision",
+        "precision 0.5000. No cut reaches it all.",
+    ):
+        assert fact in card, fact
+    assert "learning_rate" not in card
+    one = render_card(replace(FULL, members=members[:1]))
+    assert "weighted mean" not in one
+    assert "## Decision" not in one
+
+
+def test_a_model_for_numbers():
+    card = render_card(
+        CardFacts(
+            name="prices",
+            task="regression",
+            classes=(),
+            algorithm="ridge",
+            params={},
+            data=replace(LEAST.data, target="price", target_range=(0.0, 120.5, 52340.25)),
+            metrics=(CardMetric("rmse", 1234.56, 1100.0, 1300.0), CardMetric("r2", 0.0000123)),
+            slices=(
+                CardSlice("city = A", 40, CardMetric("rmse", 2000.0)),
+                CardSlice("city = B", 40, CardMetric("rmse", 1500.0)),
+            ),
+            interval=Interval(0.9, -1500.0, 2100.5),
+        )
+    )
+    for fact in (
+        "Estimates `price`, a number.",
+        "| Target in training | 0.0000 to 52,340.2, half of it up to 120.5000 |",
+        "| rmse | 1,234.6 (1,100.0 to 1,300.0) |",
+        "| r2 | 1.23e-05 |",
+        "from -1,500.0 to +2,100.5 around it, made to hold 90% of new values.",
+        "It has seen targets from 0.0000 to 52,340.2, and none beyond.",
+        "Highest rmse where city = A",
+    ):
+        assert fact in card, fact
+    assert "classes" not in card
+    assert "threshold" not in card
+    lines = card.splitlines()
+    for place, line in enumerate(lines):
+        if line.startswith("#"):
+            assert lines[place + 2].strip()
+            assert not lines[place + 2].startswith("#")

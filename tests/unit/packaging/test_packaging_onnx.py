@@ -5,15 +5,14 @@ import subprocess
 import sys
 import warnings
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ratchet.errors import RatchetError, StorageError
 from ratchet.packaging import onnx as exporting
-from ratchet.packaging.onnx import FILES, export_model
-from ratchet.packaging.scorers import OnnxScorer, open_scorer
+from ratchet.packaging.onnx import SUFFIXES, export_model
+from ratchet.packaging.scorers import open_scorer
 from ratchet.training.algorithms.estimator import fitted_estimator
 from ratchet.training.fitted import Fitted
 from unit.packaging.packaging_models import SMALL, train
@@ -45,10 +44,12 @@ def scores_of(form):
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("name", SMALL)
-def test_every_algorithm_ships_as_onnx(tmp_path, name, classes):
+def test_every_algorithm_ships_as_onnx_or_as_plain_numbers(tmp_path, name, classes):
     trained = train(name, classes)
-    form = export_model(trained.fitted, trained.X, tmp_path)
-    assert (form.kind, form.file) == ("onnx", tmp_path / "model.onnx")
+    form = export_model(trained.fitted, trained.X, tmp_path, stem="model.1")
+    linear = name == "logistic_regression"
+    kind, file = ("numpy", "model.1.linear.json") if linear else ("onnx", "model.1.onnx")
+    assert (form.kind, form.file) == (kind, tmp_path / file)
     assert form.max_difference <= (1e-6 if "sklearn" in name else 2e-7)
     if name in TRAINED_BY_NAME:
         assert form.refused == ()
@@ -115,7 +116,8 @@ def test_estimators_by_dotted_path(tmp_path, rows):
     ):
         for classes in (2, 3):
             form = export_model(fit(model, rows, classes=classes), rows[0], tmp_path)
-            assert form.kind == "onnx", model
+            linear = isinstance(model, LinearDiscriminantAnalysis)
+            assert form.kind == ("numpy" if linear else "onnx"), model
 
 
 def test_calibrated_machines(tmp_path, rows):
@@ -230,15 +232,15 @@ def test_an_estimator_nobody_can_convert_says_so(tmp_path, rows):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     trained = train("logistic_regression")
-    with pytest.raises(StorageError, match=r"model\.onnx"):
+    with pytest.raises(StorageError, match=r"model\.linear\.json"):
         export_model(trained.fitted, trained.X, tmp_path / "not there")
 
 
 def test_a_row_scores_the_same_alone_and_among_many():
     for name in TRAINED_BY_NAME:
         trained = train(name, 3)
-        make = next(exporting._forms(trained.fitted))[1]
-        scorer = OnnxScorer(make())
+        kind, make = next(exporting._forms(trained.fitted))
+        scorer = open_scorer(kind, make())
         many = np.tile(trained.X, (5, 1))
         whole = scorer.score(many)
         assert np.abs(whole[:500] - whole[500:1000]).max() < 1e-15
@@ -246,6 +248,10 @@ def test_a_row_scores_the_same_alone_and_among_many():
         assert np.abs(alone - whole[:50]).max() < 1e-15
 
 
-def test_the_names_of_files_are_fixed():
-    assert FILES == {"onnx": "model.onnx", "lightgbm": "model.txt", "xgboost": "model.json"}
-    assert Path(FILES["onnx"]).suffix == ".onnx"
+def test_the_names_of_files_tell_the_form():
+    assert SUFFIXES == {
+        "onnx": ".onnx",
+        "lightgbm": ".txt",
+        "xgboost": ".json",
+        "numpy": ".linear.json",
+    }

@@ -8,13 +8,14 @@ import pytest
 from ratchet.data.schema import Column
 from ratchet.data.task import Task
 from ratchet.errors import DataError
+from ratchet.packaging.decision import Decision, make_decision
 from ratchet.packaging.metadata import (
     Metadata,
     installed,
     runtime_requirements,
     training_libraries,
 )
-from ratchet.packaging.signature import Decision, Signature, make_decision, make_signature
+from ratchet.packaging.signature import Signature, make_signature
 
 TASK = Task("binary", ("no", "yes"))
 FRAME = pl.DataFrame(
@@ -89,23 +90,40 @@ def test_more_classes_have_no_threshold():
     assert Decision.from_json(decision.to_json()) == decision
 
 
-def test_a_task_without_classes_is_refused():
-    with pytest.raises(DataError, match="regression"):
-        make_decision(Task("regression", ()))
-    with pytest.raises(DataError, match="regression"):
-        signature(Task("regression", ()))
+def test_a_model_for_numbers_answers_with_numbers():
+    number = Task("regression", ())
+    plain = signature(number)
+    assert (plain.classes, plain.positive, plain.coverage) == ((), None, None)
+    assert plain.to_json()["outputs"] == [{"name": "prediction", "kind": "number"}]
+    within = make_signature([], FRAME, number, coverage=0.9)
+    assert [each["name"] for each in within.to_json()["outputs"]] == [
+        "prediction",
+        "prediction_low",
+        "prediction_high",
+    ]
+    for made in (plain, within):
+        assert Signature.from_json(made.to_json()) == made
+
+
+def test_a_decision_without_a_threshold_takes_the_middle():
+    assert make_decision(TASK, None).threshold == 0.5
+    assert make_decision(TASK, 0.2, objective="f1").objective == "f1"
 
 
 def test_requirements_name_what_serving_needs_and_no_more():
-    plain = runtime_requirements("onnx", derives=False)
+    plain = runtime_requirements(["onnx"], derives=False)
     assert [line.partition("==")[0] for line in plain] == ["numpy", "onnxruntime", "ratchet-ml"]
-    assert any(line.startswith("polars==") for line in runtime_requirements("onnx", derives=True))
+    assert any(line.startswith("polars==") for line in runtime_requirements(["onnx"], derives=True))
     assert any(
-        line.startswith("lightgbm==") for line in runtime_requirements("lightgbm", derives=False)
+        line.startswith("lightgbm==") for line in runtime_requirements(["lightgbm"], derives=False)
     )
     assert any(
-        line.startswith("xgboost") for line in runtime_requirements("xgboost", derives=False)
+        line.startswith("xgboost") for line in runtime_requirements(["xgboost"], derives=False)
     )
+    of_several = runtime_requirements(["numpy", "onnx", "numpy"], derives=False)
+    assert of_several == plain
+    linear = runtime_requirements(["numpy"], derives=False)
+    assert [line.partition("==")[0] for line in linear] == ["numpy", "ratchet-ml"]
 
 
 def test_libraries_are_those_installed():

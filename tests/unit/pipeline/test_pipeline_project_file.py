@@ -36,10 +36,12 @@ def test_the_file_reads_back_and_shows_the_guesses():
         columns={"tenure": "integer", "no": "string", "01": "number"},
         expectations=[{"expect_column_to_exist": {"column": "x: y"}, "severity": "warn"}],
         algorithms=["lightgbm"],
+        time_budget="10m",
         notes=["separator ;\nbecause"],
     )
     text = render(draft)
     read = parse_value(text, "here")
+    assert read["training"] == {"algorithms": {"lightgbm": {}}, "tuning": {"time": "10m"}}
     assert read["data"]["columns"] == {"tenure": "integer", "no": "string", "01": "number"}
     assert read["data"]["source"]["missing"] == ["", "?"]
     assert read["checks"]["expectations"][0]["expect_column_to_exist"] == {"column": "x: y"}
@@ -48,5 +50,6 @@ def test_the_file_reads_back_and_shows_the_guesses():
 
 
 def test_without_a_suite_there_is_no_checks_section():
-    draft = Draft("p", {"type": "csv", "path": "a.csv"}, "y", {}, {"y": "string"}, [], ["svm"], [])
+    source = {"type": "csv", "path": "a.csv"}
+    draft = Draft("p", source, "y", {}, {"y": "string"}, [], ["svm"], "60s", [])
     assert "checks" not in parse_value(render(draft), "here")

@@ -10,6 +10,7 @@ from ratchet.data.task import Task
 from ratchet.errors import ConfigError
 from ratchet.features.recipe import Encoding
 from ratchet.training.algorithms.catalogue import resolve_candidates
+from ratchet.training.algorithms.extra_trees import ExtraTrees
 from ratchet.training.algorithms.lightgbm import LightGBM
 from ratchet.training.algorithms.logistic_regression import LogisticRegression
 from ratchet.training.algorithms.port import EARLY_STOPPING, kept_rounds
@@ -24,6 +25,7 @@ FAST = {
     "lightgbm": {"num_iterations": 30},
     "xgboost": {"n_estimators": 30},
     "random_forest": {"n_estimators": 20},
+    "extra_trees": {"n_estimators": 20},
     "logistic_regression": {},
     "svm": {},
     "sklearn.ensemble.HistGradientBoostingClassifier": {"max_iter": 10},
@@ -75,17 +77,17 @@ def test_same_rows_and_seed_give_the_same_bits(name, threads, encoded):
     assert np.array_equal(first, again)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "random_forest"])
+@pytest.mark.parametrize("name", ["lightgbm", "random_forest", "extra_trees"])
 def test_the_number_of_threads_changes_nothing(name, encoded):
     rows = encoded(rows=400)
     one, two = (fit(name, rows, threads=threads).predict(rows.X) for threads in (1, 2))
     assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", XGBOOST, "random_forest"])
+@pytest.mark.parametrize("name", ["lightgbm", XGBOOST, "random_forest", "extra_trees"])
 def test_the_seed_matters_where_there_is_chance(name, encoded):
     rows = encoded()
-    params = {**FAST[name], **({} if name == "random_forest" else {"subsample": 0.7})}
+    params = {**FAST[name], **({"subsample": 0.7} if name in ("lightgbm", "xgboost") else {})}
     if name == "lightgbm":
         params["bagging_freq"] = 1
     one, two = (fit(name, rows, params, seed=seed).predict(rows.X) for seed in (1, 2))
@@ -126,6 +128,7 @@ def trees_of(fitted):
     [
         "lightgbm",
         "random_forest",
+        "extra_trees",
         "sklearn.ensemble.ExtraTreesClassifier",
         "sklearn.ensemble.HistGradientBoostingClassifier",
     ],
@@ -245,7 +248,8 @@ def test_a_forest_without_bootstrap_draws_no_samples(encoded):
 
 def test_defaults_grow_with_the_data():
     task = Task("binary", (0, 1))
-    for algorithm in (LightGBM(), XGBoost(), RandomForest(), SVM(), LogisticRegression()):
+    built_in = (LightGBM(), XGBoost(), RandomForest(), ExtraTrees(), SVM(), LogisticRegression())
+    for algorithm in built_in:
         for rows in (500, 5_000, 50_000, 500_000):
             defaults = algorithm.defaults(task, rows, 20)
             assert algorithm.check(defaults) == defaults  # what it gives it also takes

@@ -5,12 +5,12 @@ import pytest
 from ratchet.data.task import Task
 from ratchet.errors import ConfigError, DataError, RatchetError
 from ratchet.features import recipe as recipes
-from ratchet.training import candidates as training
 from ratchet.training import table
 from ratchet.training.algorithms import catalogue
 from ratchet.training.algorithms.logistic_regression import LogisticRegression
 from ratchet.training.candidates import fit_candidates
-from ratchet.training.scoring import METRICS, score_all
+from ratchet.training.scoring import METRICS, REGRESSION_METRICS, score_all
+from ratchet.training.search import matrices
 from ratchet.training.select import choose_best, selection_metric
 from ratchet.training.settings import TrainingSettings
 
@@ -19,7 +19,14 @@ PAIR = {"lightgbm": {}, "logistic_regression": {}}
 
 
 def settings(algorithms=LINEAR, **more):
-    return TrainingSettings(algorithms=algorithms, **more)
+    """Settings without a search."""
+    tuning = more.pop("tuning", {})
+    tuning = tuning if tuning == "off" else {"trials": 0, **tuning}
+    return TrainingSettings(algorithms=algorithms, tuning=tuning, ensemble=False, **more)
+
+
+def results_of(**given):
+    return fit_candidates(**given).candidates
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def numbered(problem):
 def test_candidates_are_cross_validated_and_fitted_on_all_rows(problem, classes):
     given = problem(classes=classes)
     algorithms = {**PAIR, "random_forest": {"n_estimators": 20}}
-    results = fit_candidates(settings=settings(algorithms), **given)
+    results = results_of(settings=settings(algorithms), **given)
     assert [result.name for result in results] == list(algorithms)
     for result in results:
         assert result.status == "ok"
@@ -66,7 +73,7 @@ def test_candidates_are_cross_validated_and_fitted_on_all_rows(problem, classes)
 
 def test_every_fold_learns_its_recipe_on_its_own_training_rows(problem, spy):
     given = numbered(problem())
-    (result,) = fit_candidates(settings=settings(cores=1), **given)
+    (result,) = results_of(settings=settings(cores=1), **given)
     assert len(spy) == 6
     assert [len(rows) for rows, _ in spy] == [240] * 5 + [300]
     left_out = [np.setdiff1d(np.arange(300), rows) for rows, _ in spy[:5]]
@@ -85,14 +92,14 @@ def test_candidates_with_the_same_encoding_share_their_matrices(problem, spy):
 def test_early_stopping_never_sees_the_rows_a_fold_is_scored_on(problem, monkeypatch):
     """The rows shown to it are cut from the fold's training part, and not learned from."""
     seen = []
-    real = training.cut_validation
+    real = matrices.cut_validation
 
     def watch(y, share, **more):
         cut = real(y, share, **more)
         seen.append((len(y), cut))
         return cut
 
-    monkeypatch.setattr(training, "cut_validation", watch)
+    monkeypatch.setattr(matrices, "cut_validation", watch)
     fit_candidates(settings=settings({"lightgbm": {}}), **problem())
     assert [rows for rows, _ in seen] == [240] * 5
     for rows, cut in seen:
@@ -104,7 +111,7 @@ def test_two_calls_give_the_same_bits(problem, cores):
     given = problem(rows=200)
     algorithms = {**PAIR, "random_forest": {"n_estimators": 10}}
     wanted = settings(algorithms, tuning={"folds": 3}, cores=cores)
-    one, two = (fit_candidates(settings=wanted, **given) for _ in range(2))
+    one, two = (results_of(settings=wanted, **given) for _ in range(2))
     for left, right in zip(one, two, strict=True):
         assert np.array_equal(left.oof, right.oof)
         assert left.cv == right.cv
@@ -117,7 +124,7 @@ def test_two_calls_give_the_same_bits(problem, cores):
 def test_side_by_side_and_one_by_one_give_the_same_bits(problem):
     given = problem(rows=200)
     one, two = (
-        fit_candidates(settings=settings(PAIR, tuning={"folds": 3}, cores=cores), **given)
+        results_of(settings=settings(PAIR, tuning={"folds": 3}, cores=cores), **given)
         for cores in (1, 3)
     )
     for left, right in zip(one, two, strict=True):
@@ -128,7 +135,7 @@ def test_without_cross_validation_a_single_candidate_is_fitted_once(problem, spy
     given = numbered(problem())
     for tuning in ({"folds": 0}, "off"):
         spy.clear()
-        (result,) = fit_candidates(settings=settings({"lightgbm": {}}, tuning=tuning), **given)
+        (result,) = results_of(settings=settings({"lightgbm": {}}, tuning=tuning), **given)
         assert len(spy) == 1
         assert (result.cv, result.folds, result.oof) == ({}, (), None)
         assert result.rounds == 100
@@ -144,7 +151,7 @@ def test_several_cannot_be_compared_without_cross_validation(problem):
 def test_time_and_group_are_respected(problem, spy):
     given = numbered(problem())
     month, household = given["frame"]["month"].to_numpy(), given["frame"]["household"].to_numpy()
-    (by_time,) = fit_candidates(settings=settings(), time=given["frame"]["month"], **given)
+    (by_time,) = results_of(settings=settings(), time=given["frame"]["month"], **given)
     first = np.flatnonzero(np.isnan(by_time.oof[:, 0]))
     assert 0 < len(first) < 100  # the oldest rows are never scored
     assert month[first].max() < np.delete(month, first).min()
@@ -176,7 +183,7 @@ def failing(monkeypatch):
 
 def test_one_candidate_failing_is_reported_and_ends_nothing(problem, failing):
     events = []
-    results = fit_candidates(
+    results = results_of(
         settings=settings({"failing": {}, **PAIR}, cores=1), on_event=events.append, **problem()
     )
     broken, *sound = results
@@ -215,13 +222,13 @@ class Absurd(LogisticRegression):
 
 def test_scores_that_are_no_numbers_are_a_failure(problem, monkeypatch):
     monkeypatch.setitem(catalogue.BUILT_IN, "absurd", f"{__name__}:Absurd")
-    results = fit_candidates(settings=settings({"absurd": {}, **LINEAR}), **problem())
+    results = results_of(settings=settings({"absurd": {}, **LINEAR}), **problem())
     assert results[0].error == "ValueError: its scores are not all numbers"
 
 
 def test_warnings_become_notes_of_their_candidate(problem):
     algorithms = {"mine": {"class": "sklearn.neural_network.MLPClassifier", "max_iter": 2}, **PAIR}
-    noisy, *others = fit_candidates(settings=settings(algorithms, cores=2), **problem())
+    noisy, *others = results_of(settings=settings(algorithms, cores=2), **problem())
     assert len(noisy.notes) == 1
     assert noisy.notes[0].startswith("ConvergenceWarning: ")
     assert [result.notes for result in others] == [(), ()]
@@ -249,9 +256,7 @@ def test_an_error_in_an_event_handler_is_not_swallowed(problem):
 def test_class_weights_reach_the_candidates(problem):
     given = problem()
     weighted = settings(class_weight={"class 1": 8.0})
-    (plain,), (heavy,) = (
-        fit_candidates(settings=wanted, **given) for wanted in (settings(), weighted)
-    )
+    (plain,), (heavy,) = (results_of(settings=wanted, **given) for wanted in (settings(), weighted))
     assert np.nanmean(heavy.oof[:, 1]) > np.nanmean(plain.oof[:, 1]) + 0.05
 
 
@@ -262,16 +267,34 @@ def test_rows_without_two_classes_are_refused(problem):
         fit_candidates(settings=settings(), **given)
 
 
-def test_regression_is_refused_in_words(problem):
+def test_regression_is_trained_and_judged_by_its_own_metrics(problem):
     given = problem()
     given["task"] = Task("regression", ())
-    with pytest.raises(ConfigError, match="Ratchet trains classifiers"):
-        fit_candidates(settings=settings(), **given)
+    given["y"] = given["frame"]["age"].to_numpy() ** 2
+    trained = fit_candidates(settings=settings({"lightgbm": {}, "ridge": {}}), **given)
+    assert trained.choice.metric == "rmse"
+    assert trained.choice.best.name == "lightgbm"
+    for result in trained.candidates:
+        assert set(result.cv) == set(REGRESSION_METRICS)
+        assert result.oof.shape == (300, 1)
+    assert trained.candidates[0].cv["r2"][0] > 0.5
+    assert trained.blend.threshold is None
+    assert trained.blend.score(given["frame"]).shape == (300, 1)
+
+
+def test_class_weights_mean_nothing_for_numbers(problem):
+    given = problem()
+    given["task"] = Task("regression", ())
+    given["y"] = given["frame"]["age"].to_numpy()
+    wanted = settings({"ridge": {}}, class_weight="balanced")
+    with pytest.raises(ConfigError, match="this target is a number") as caught:
+        fit_candidates(settings=wanted, **given)
+    assert caught.value.where == "training.class_weight"
 
 
 def test_few_rows_are_enough(problem):
     given = problem(rows=24)
-    results = fit_candidates(settings=settings({**PAIR, "svm": {}}), **given)
+    results = results_of(settings=settings({**PAIR, "svm": {}}), **given)
     assert [result.status for result in results] == ["ok"] * 3
 
 
@@ -279,6 +302,6 @@ def test_rounds_are_the_usual_ones_where_nothing_can_stop_them(problem):
     """Two moments make one fold, whose training rows are of one moment and cannot be cut."""
     given = problem()
     moments = pl.Series(np.repeat([0, 1], 150))
-    (result,) = fit_candidates(settings=settings({"lightgbm": {}}), time=moments, **given)
+    (result,) = results_of(settings=settings({"lightgbm": {}}), time=moments, **given)
     assert len(result.folds) == 1
     assert result.rounds == 100

@@ -7,6 +7,7 @@ from ratchet.errors import ConfigError, MissingExtraError
 from ratchet.training.algorithms import catalogue
 from ratchet.training.algorithms.catalogue import (
     BUILT_IN,
+    algorithms_for,
     resolve_candidates,
     starting_algorithms,
 )
@@ -67,7 +68,7 @@ def test_aliases_become_the_main_name():
         ({"sklearn.svm.Nothing": {}}, "cannot be loaded", "dotted path", None),
         ({"sklearn.metrics.log_loss": {}}, "is not a class", "dotted path", None),
         ({"datetime.datetime": {}}, "cannot be trained", "dotted path", None),
-        ({"sklearn.linear_model.Ridge": {}}, "is no classifier", "dotted path", None),
+        ({"sklearn.cluster.KMeans": {}}, "neither classifier nor regressor", "dotted path", None),
         (
             {"extra": {"class": "sklearn.ensemble.ExtraTreesClassifier", "n_estimatorz": 3}},
             "no parameter `n_estimatorz`",
@@ -119,6 +120,43 @@ def test_a_missing_library_names_the_extra(monkeypatch):
         resolve_candidates({"lightgbm": {}, "xgboost": {}})
     assert caught.value.fix == "pip install 'ratchet-ml[xgboost]'"
     assert "xgboost" not in starting_algorithms()
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_project_that_names_no_algorithm_gets_some_that_fit(task):
+    found = resolve_candidates(algorithms_for(task), task)
+    assert len(found) == 4
+    assert starting_algorithms(task)[:2] == ("lightgbm", "xgboost")
+    resolve_candidates({name: {} for name in starting_algorithms(task)}, task)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "instead"),
+    [
+        ("logistic_regression", "regression", "ridge"),
+        ("ridge", "binary", "logistic_regression"),
+        ("sklearn.linear_model.Lasso", "multiclass", "extra_trees"),
+        ("sklearn.naive_bayes.GaussianNB", "regression", "svm"),
+    ],
+)
+def test_an_algorithm_for_another_task_is_refused(name, task, instead):
+    assert resolve_candidates({name: {}})
+    with pytest.raises(ConfigError, match="cannot learn") as caught:
+        resolve_candidates({"lightgbm": {}, name: {}}, task)
+    assert caught.value.where == f"training.algorithms.{name}"
+    assert instead in caught.value.fix
+    assert name not in caught.value.fix
+
+
+def test_cuda_is_refused_where_xgboost_has_none(monkeypatch):
+    import xgboost
+
+    monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": False})
+    assert "xgboost-cpu" in refusal({"xgboost": {"device": "cuda"}}).fix
+    monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": True})
+    (found,) = resolve_candidates({"xgboost": {"device": "cuda"}})
+    assert found.params == {"device": "cuda"}
+    assert refusal({"xgboost": {"device": "tpu"}}).fix == "give `cpu` or `cuda`"
 
 
 class PluginAlgorithm:

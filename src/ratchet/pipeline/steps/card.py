@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratchet.pipeline.steps.evaluate import METRICS, SLICES
+from ratchet.pipeline.steps.going_on import previous_of
+from ratchet.pipeline.steps.train import CANDIDATES, MODEL
 
 if TYPE_CHECKING:
     from ratchet.features.recipe import Recipe
-    from ratchet.packaging.card import CardData, CardFacts, CardMetric, CardSlice
+    from ratchet.packaging.card import CardData, CardFacts, CardMember, CardMetric, CardSlice
+    from ratchet.packaging.decision import Decision
     from ratchet.packaging.metadata import Metadata
     from ratchet.pipeline.step import StepContext
     from ratchet.pipeline.steps.rows import Rows
@@ -16,31 +20,43 @@ if TYPE_CHECKING:
 _MOST_SLICES = 12
 
 
+def best_record(context: StepContext) -> dict[str, Any]:
+    """What the train step wrote of the chosen candidate."""
+    trained = context.outputs["train"]
+    name = trained.facts["best"]
+    found: dict[str, Any] = next(
+        record for record in trained.json(CANDIDATES) if record["name"] == name
+    )
+    return found
+
+
 def card_facts(
     context: StepContext,
     rows: Rows,
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     metadata: Metadata,
     best: dict[str, Any],
-    threshold: float | None,
+    decision: Decision,
 ) -> CardFacts:
     """Everything the card tells, from the outputs of the steps before it."""
-    from ratchet.packaging.card import CardClass, CardFacts, CardFeature
+    from ratchet.packaging.card import CardClass, CardFacts, CardFeature, CardThreshold
 
     metrics = context.outputs["evaluate"].json(METRICS)
-    form = context.outputs["train"].facts["form"]
+    trained = context.outputs["train"].facts
+    notes = {note.name: note for recipe in recipes for note in recipe.describe()}
+    chosen = trained["threshold"]
     return CardFacts(
         name=context.project.name,
         task=rows.task.kind,
         classes=rows.task.classes,
         algorithm=best["algorithm"],
         params=best["params"],
-        data=_data(context, rows, len(recipe.inputs)),
-        threshold=threshold,
+        data=_data(context, rows, len({c.name for recipe in recipes for c in recipe.inputs})),
+        threshold=decision.threshold,
         description=context.settings.description,
-        form=form["kind"],
+        form=" + ".join(trained["form"]["kinds"]),
         features=tuple(
-            CardFeature(note.name, note.kind, note.description) for note in recipe.describe()
+            CardFeature(note.name, note.kind, note.description) for note in notes.values()
         ),
         confidence=metrics["confidence"],
         metrics=tuple(_metric(name, found) for name, found in metrics["estimates"].items()),
@@ -58,6 +74,28 @@ def card_facts(
         ),
         slices=_slices(context),
         environment={"code": metadata.code_version, **metadata.libraries},
+        members=_members(context),
+        calibration=trained["calibration"]["method"] if trained["calibration"] else "",
+        deciding=CardThreshold(chosen["objective"], chosen["expected"], chosen["note"])
+        if chosen
+        else None,
+        interval=decision.interval,
+    )
+
+
+def _members(context: StepContext) -> tuple[CardMember, ...]:
+    """The models of an ensemble; none where there is only one."""
+    from ratchet.packaging.card import CardMember
+    from ratchet.packaging.composition import read_composition
+
+    trained = context.outputs["train"]
+    parts = read_composition(trained.file(MODEL)).members
+    if len(parts) == 1:
+        return ()
+    params = {member.name: member.params for member in previous_of(trained).members}
+    return tuple(
+        CardMember(part.name, part.algorithm, part.weight, part.kind, params.get(part.name))
+        for part in parts
     )
 
 
@@ -84,6 +122,8 @@ def _slices(context: StepContext) -> tuple[CardSlice, ...]:
 
 
 def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
+    import numpy as np
+
     from ratchet.data.split import PARTS
     from ratchet.packaging.card import CardData
 
@@ -93,6 +133,9 @@ def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
     shares = {
         str(label): float((target == code).mean()) for code, label in enumerate(rows.task.classes)
     }
+    middle = None
+    if rows.task.kind == "regression":
+        middle = (float(target.min()), float(np.median(target)), float(target.max()))
     span = None
     if rows.roles.time is not None:
         column = train[rows.roles.time]
@@ -105,7 +148,8 @@ def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
         target=rows.roles.target,
         parts={name: split["rows"][name] for name in PARTS if split["rows"][name]},
         split=split["method"],
-        shares=shares,
+        shares=shares or None,
+        target_range=middle,
         span=span,
         columns=columns,
     )

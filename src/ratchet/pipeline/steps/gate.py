@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import RatchetError
 from ratchet.pipeline.step import Step, StepContext
-from ratchet.pipeline.steps.evaluate import COMPARISON, METRICS, candidate_scores
+from ratchet.pipeline.steps.evaluate import METRICS, shipped_scores
+from ratchet.pipeline.steps.opponent import DECISION, Contest, record_decision
 from ratchet.pipeline.steps.package import BUNDLE
 from ratchet.pipeline.steps.rows import Rows
 from ratchet.project import ProjectSettings
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.gates.budget import Cost
+    from ratchet.gates.champion import Opponent
     from ratchet.gates.report import GateResult
     from ratchet.packaging.model import Model
 
 REPORT = "gates.json"
-HOLDOUT_USED = "holdout_used"
 _LATENCY_ROWS = 50
-_SKETCH = 256
-_SAME_ROWS = 0.5
 
 
 def execute(context: StepContext) -> Mapping[str, Any]:
@@ -38,7 +37,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     model, artifacts = _judge_bundle(context, test)
     report = judge_model(
         Metrics.from_json(evaluated.json(METRICS)),
-        _opponent(context, test),
+        _opponent(context),
         artifacts,
         _cost(context, model, test),
         context.settings.gates,
@@ -74,8 +73,8 @@ def _judge_bundle(
         except RatchetError as error:
             problem = str(error)
         else:
-            scores, labels = predictions.probabilities, predictions.labels
-    expected = candidate_scores(context, context.outputs["train"].facts["best"])
+            scores, labels = predictions.scores, predictions.labels
+    expected = shipped_scores(context)
     tolerance = context.settings.gates.parity_tolerance
     classes = Rows.of(context).task.classes
     return model, [
@@ -88,59 +87,16 @@ def _judge_bundle(
     ]
 
 
-def _opponent(context: StepContext, test: pl.DataFrame) -> Any:
-    """The champion and the comparison with it, and how often these rows decided before."""
-    from ratchet.evaluation.compare import Comparison
+def _opponent(context: StepContext) -> Opponent:
+    """The champion and the comparison with it; what that proves goes into the ledger."""
     from ratchet.gates.champion import Opponent
 
     if context.champion is None:
         return Opponent(None)
-    found = context.outputs["evaluate"].json(COMPARISON)
-    comparison = Comparison.from_json(found["comparison"]) if found["comparison"] else None
-    use = 1
-    if comparison is not None:
-        use = _count_use(context, test)
-    return Opponent(str(context.champion["version"]), comparison, found["problem"], use)
-
-
-def _count_use(context: StepContext, test: pl.DataFrame) -> int:
-    """Which decision on these test rows this is; noted in the ledger before it is made.
-
-    A few more rows do not make a new test set: an earlier decision counts when at least half of
-    the rows are the same, as told by the smallest hashes of both.
-    """
-    rows = sketch(test, Rows.of(context).roles.id)
-    events = context.ledger.events(kind=HOLDOUT_USED)
-    if all(event.run_id != context.run_id for event in events):
-        context.ledger.record(HOLDOUT_USED, {"sketch": rows}, run_id=context.run_id)
-    earlier = 0
-    for event in events:
-        if event.run_id == context.run_id:
-            break
-        earlier += resemblance(rows, event.facts.get("sketch", [])) >= _SAME_ROWS
-    return earlier + 1
-
-
-def sketch(test: pl.DataFrame, id_column: str | None) -> list[str]:
-    """The smallest hashes of the rows: a sample that two tables with the same rows share.
-
-    Broder, "On the resemblance and containment of documents", SEQUENCES 1997.
-    """
-    import numpy as np
-
-    from ratchet.data.hashing import row_hash
-
-    known = test.select(id_column) if id_column is not None else test
-    hashes = np.unique(row_hash(known, 0))[:_SKETCH]
-    return [f"{value:016x}" for value in hashes.tolist()]
-
-
-def resemblance(one: list[str], other: list[str]) -> float:
-    """The share of common rows among the rows of both tables, from their sketches."""
-    size = min(len(one), len(other), _SKETCH)
-    union = sorted({*one, *other})[:size]
-    both = set(one) & set(other)
-    return sum(value in both for value in union) / size if size else 0.0
+    contest = Contest.from_json(context.outputs["evaluate"].json(DECISION))
+    record_decision(context, contest)
+    version = str(context.champion["version"])
+    return Opponent(version, contest.comparison, contest.problem, contest.use, contest.note)
 
 
 def _cost(context: StepContext, model: Model | None, test: pl.DataFrame) -> Cost:

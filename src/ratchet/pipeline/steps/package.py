@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ratchet.ids import digest_of
 from ratchet.pipeline.cache import code_digest, user_code_digest
 from ratchet.pipeline.step import Step, StepContext
-from ratchet.pipeline.steps.card import card_facts
+from ratchet.pipeline.steps.card import best_record, card_facts
 from ratchet.pipeline.steps.evaluate import METRICS
 from ratchet.pipeline.steps.rows import Rows
-from ratchet.pipeline.steps.train import CANDIDATES, MODEL, RECIPE
+from ratchet.pipeline.steps.train import MODEL
 from ratchet.project import ProjectSettings
 
 if TYPE_CHECKING:
@@ -22,43 +22,52 @@ BUNDLE = "bundle"
 
 def execute(context: StepContext) -> Mapping[str, Any]:
     """Leaves the bundle folder; facts: its digest, size and decision threshold."""
-    from ratchet.features.recipe import Recipe
     from ratchet.packaging.bundle import BundleContent, write_bundle
-    from ratchet.packaging.card import render_card
+    from ratchet.packaging.card_page import render_card
+    from ratchet.packaging.composite import join_inputs, read_recipes
+    from ratchet.packaging.composition import read_composition
+    from ratchet.packaging.decision import Interval, make_decision
     from ratchet.packaging.metadata import runtime_requirements
-    from ratchet.packaging.onnx import ModelForm
-    from ratchet.packaging.signature import make_decision, make_signature
+    from ratchet.packaging.signature import make_signature
 
-    trained = context.outputs["train"]
-    rows = Rows.of(context)
-    form = trained.facts["form"]
-    recipe = Recipe.from_json(trained.json(RECIPE))
-    signature = make_signature(recipe.inputs, rows.train, rows.task)
-    decision = make_decision(rows.task)
+    trained, rows = context.outputs["train"], Rows.of(context)
+    model = trained.file(MODEL)
+    recipes, composition = read_recipes(model), read_composition(model)
+    chosen, interval = trained.facts["threshold"], trained.facts["interval"]
+    decision = make_decision(
+        rows.task,
+        chosen["value"] if chosen else None,
+        objective=chosen["objective"] if chosen else "",
+        interval=Interval(**interval) if interval else None,
+    )
+    signature = make_signature(
+        join_inputs(recipes),
+        rows.train,
+        rows.task,
+        coverage=interval["coverage"] if interval else None,
+    )
     metadata = _metadata(context)
     bundle = write_bundle(
         context.folder / BUNDLE,
         BundleContent(
-            form=ModelForm(
-                form["kind"], trained.file(MODEL) / form["file"], form["max_difference"]
-            ),
-            recipe=recipe.to_json(),
+            model=model,
             signature=signature,
             decision=decision,
             metrics=context.outputs["evaluate"].json(METRICS),
             metadata=metadata,
             requirements=runtime_requirements(
-                form["kind"], derives=bool(recipe.derivation.features)
+                composition.kinds,
+                derives=any(recipe.derivation.features for recipe in recipes),
             ),
             card=render_card(
-                card_facts(context, rows, recipe, metadata, _best(context), decision.threshold)
+                card_facts(context, rows, recipes, metadata, best_record(context), decision)
             ),
         ),
     )
     return {
         "digest": bundle.digest,
         "size": bundle.size,
-        "kind": form["kind"],
+        "kind": " + ".join(composition.kinds),
         "threshold": decision.threshold,
         "schema_digest": digest_of([[c.name, c.kind] for c in signature.inputs]),
     }
@@ -68,7 +77,7 @@ def _metadata(context: StepContext) -> Metadata:
     from ratchet import __version__
     from ratchet.packaging.metadata import Metadata, training_libraries
 
-    best = _best(context)
+    best = best_record(context)
     ingest = context.outputs["ingest"].facts
     own = user_code_digest(context.project)
     code = f"ratchet {__version__} ({code_digest()[:12]})"
@@ -83,15 +92,6 @@ def _metadata(context: StepContext) -> Metadata:
         code_version=code if own is None else f"{code}, functions {own[:12]}",
         libraries=training_libraries(),
     )
-
-
-def _best(context: StepContext) -> dict[str, Any]:
-    trained = context.outputs["train"]
-    name = trained.facts["best"]
-    found: dict[str, Any] = next(
-        record for record in trained.json(CANDIDATES) if record["name"] == name
-    )
-    return found
 
 
 def _settings(settings: ProjectSettings) -> Any:

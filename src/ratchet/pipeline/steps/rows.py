@@ -72,5 +72,20 @@ class Rows:
         """The test rows."""
         return self._part("test")
 
+    def train_from(self, place: int) -> pl.DataFrame:
+        """The training rows that are stored at ``place`` or after it."""
+        import polars as pl
+
+        from ratchet.data.split import TRAIN
+
+        kept = self.workspace.table(self.snapshot)
+        places = (
+            pl.Series(kept.places)
+            if kept.places is not None
+            else pl.int_range(kept.frame.height, eager=True)
+        )
+        chosen = (places >= place) & pl.Series(self.parts == TRAIN)
+        return kept.frame.filter(chosen).select(self.columns)
+
     def _part(self, name: str) -> pl.DataFrame:
         return self.workspace.part(self.snapshot, self.parts, name).select(self.columns)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ratchet.pipeline.step import Step, StepContext
+from ratchet.pipeline.steps.holdout import remember_seen, row_key
 from ratchet.pipeline.steps.rows import PARTS
 from ratchet.project import ProjectSettings
 
@@ -16,7 +17,8 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 
     from ratchet.checks.duplicates import check_overlap
     from ratchet.data.roles import Roles
-    from ratchet.data.split import assign, report_split
+    from ratchet.data.split import assign
+    from ratchet.data.split_report import report_split
     from ratchet.data.task import infer_task
     from ratchet.pipeline.steps.ingest import pinned_snapshot
 
@@ -27,6 +29,8 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     parts = assign(kept.frame, roles, data.split, task)
     report = report_split(kept.frame, parts, roles, data.split, task)
     np.save(context.folder / PARTS, parts.to_numpy(), allow_pickle=False)
+    key = row_key(roles, report.method, kept.frame.columns)
+    remember_seen(context.folder, kept.frame, parts, key)
     overlap = check_overlap(kept.frame.lazy(), parts, roles=roles, settings=context.settings.checks)
     failed = overlap is not None and not overlap.passed and overlap.severity == "error"
     return {
@@ -38,6 +42,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
         },
         "duplicates": kept.duplicates,
         "left_out": kept.left_out,
+        "row_key": list(key),
         **report.to_json(),
     }
 

@@ -7,121 +7,97 @@ choice is made on the training rows alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.errors import RatchetError
-from ratchet.pipeline.step import Reporter, Step, StepContext
+from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.rows import Rows
+from ratchet.pipeline.steps.shipping import MODEL, Shipped, ship
 from ratchet.project import ProjectSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
+    from ratchet.training.blend import Blend
+    from ratchet.training.previous import Previous
+    from ratchet.training.results import CandidateResult, Trained
 
-    from ratchet.packaging.onnx import ModelForm
-    from ratchet.training.results import CandidateResult, TrainingEvent
-    from ratchet.training.select import Choice
+__all__ = ["MODEL", "STEP"]
 
 CANDIDATES = "candidates.json"
+TRIALS = "_trials.json"
 TIMING = "_timing.json"
-RECIPE = "recipe.json"
-MODEL = "model"
 SCORES = "scores"
-# Rows that decide on the shipping form; the gate then compares every test row.
-_VERIFIED = 20_000
+SHIPPED = "shipped"
 
 
 def execute(context: StepContext) -> Mapping[str, Any]:
-    """Leaves the candidates' records, test scores, and the best one's model and recipe.
+    """Leaves candidates, trials, test scores, the chosen model, and what a later run goes on from.
+
+    A model that cannot be made in the way that was asked for is a verdict, not a fault.
 
     Raises:
         RatchetError: every candidate failed, or none has a form that can be shipped.
     """
-    from ratchet.training.candidates import fit_candidates
-    from ratchet.training.select import choose_best, selection_metric
+    from ratchet.pipeline.steps.going_on import keep_for_later, recall_previous
+    from ratchet.pipeline.steps.teaching import teach
 
+    previous: Previous | None = None
+    if context.update != "retune":
+        found = recall_previous(context)
+        if isinstance(found, str):
+            return {"verdict": {"passed": False, "reason": found}}
+        previous = found
     rows = Rows.of(context)
-    train = rows.train
-    method = context.outputs["split"].facts["method"]
-    results = fit_candidates(
-        train,
-        rows.task.encode(train[rows.roles.target]),
-        settings=context.settings.training,
-        features=context.settings.features,
-        task=rows.task,
-        roles=rows.roles,
-        schema=rows.schema,
-        root=context.project.root,
-        time=train[rows.roles.time] if method == "time" and rows.roles.time else None,
-        groups=train[rows.roles.group] if method == "group" and rows.roles.group else None,
-        on_event=lambda event: _tell(context.reporter, event),
-    )
-    choice = choose_best(results, selection_metric(context.settings.training, rows.task))
-    best, form = _ship(context, choice, results, rows.test)
-    _write_scores(context, rows, results)
-    context.write_json(CANDIDATES, [_record(result) for result in results])
-    context.write_json(TIMING, {result.name: result.seconds for result in results})
-    context.write_json(RECIPE, _recipe_of(best))
+    trained = teach(context, rows, previous)
+    shipped = ship(context, trained.blends, rows)
+    _write_scores(context, rows, trained, shipped.blend)
+    keep_for_later(context, shipped.blend)
+    context.write_json(CANDIDATES, [_record(result) for result in trained.candidates])
+    context.write_json(TRIALS, [trial.to_json() for trial in trained.trials])
+    context.write_json(TIMING, {result.name: result.seconds for result in trained.candidates})
+    return _facts(context, trained, shipped)
+
+
+def _facts(context: StepContext, trained: Trained, shipped: Shipped) -> dict[str, Any]:
+    blend, export, choice = shipped.blend, shipped.export, trained.choice
+    statuses = [result.status for result in trained.candidates]
     return {
-        "best": best.name,
-        "algorithm": best.algorithm,
+        "best": blend.name,
+        "algorithm": blend.algorithm,
         "metric": choice.metric,
         "reason": choice.reason,
         "ranking": list(choice.ranking),
-        "trained": sum(result.status == "ok" for result in results),
-        "failed": sum(result.status == "failed" for result in results),
+        "trained": statuses.count("ok"),
+        "failed": statuses.count("failed"),
+        "trials": len(trained.trials),
+        "update": context.update,
+        "members": [
+            {"name": part.name, "algorithm": part.algorithm, "weight": part.weight}
+            for part in export.composition.members
+        ],
+        "calibration": blend.calibration.to_json() if blend.calibration is not None else None,
+        "threshold": blend.threshold.to_json() if blend.threshold is not None else None,
+        "interval": _interval(blend),
         "form": {
-            "kind": form.kind,
-            "file": form.file.name,
-            "max_difference": form.max_difference,
-            "refused": list(form.refused),
+            "kinds": list(export.composition.kinds),
+            "max_difference": export.max_difference,
+            "refused": {name: list(why) for name, why in export.refused.items()},
         },
+        "passed_over": list(shipped.passed_over),
+        "notes": list(trained.notes),
     }
 
 
-def _ship(
-    context: StepContext,
-    choice: Choice,
-    results: tuple[CandidateResult, ...],
-    test: pl.DataFrame,
-) -> tuple[CandidateResult, ModelForm]:
-    """The best candidate that can be shipped exactly, exported."""
-    from ratchet.packaging.onnx import export_model
+def _interval(blend: Blend) -> dict[str, float] | None:
+    """For an estimate: how far off it may be, by what cross-validation was off."""
+    from dataclasses import asdict
 
-    by_name = {result.name: result for result in results}
-    folder = context.folder / MODEL
-    refused: list[str] = []
-    for name in choice.ranking:
-        result = by_name[name]
-        assert result.recipe is not None
-        assert result.fitted is not None
-        folder.mkdir(exist_ok=True)
-        try:
-            matrix = result.recipe.matrix(test.head(_VERIFIED))
-            return result, export_model(result.fitted, matrix, folder)
-        except RatchetError as error:
-            if error.name != "no_exact_form":
-                raise
-            _empty(folder)
-            refused.append(f"{name}: {error.what}")
-            context.reporter.note(f"{name} cannot be shipped: {error.what}")
-    raise RatchetError(
-        "No candidate can be shipped without pickle and with equal scores",
-        why="; ".join(refused),
-        fix="add lightgbm or logistic_regression to training.algorithms",
-        where=context.project.origins.nearest(("training", "algorithms")),
-        code="no_shippable_candidate",
-    )
+    from ratchet.packaging.decision import interval_of
+
+    found = None if blend.residuals is None else interval_of(blend.residuals)
+    return None if found is None else asdict(found)
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-
-
-def _write_scores(context: StepContext, rows: Rows, results: tuple[CandidateResult, ...]) -> None:
-    """The scores of every candidate on the held-out rows, for evaluation and parity."""
+def _write_scores(context: StepContext, rows: Rows, trained: Trained, blend: Blend) -> None:
+    """The scores of the shipped model and of every candidate on the held-out rows."""
     import numpy as np
 
     folder = context.folder / SCORES
@@ -130,14 +106,15 @@ def _write_scores(context: StepContext, rows: Rows, results: tuple[CandidateResu
     if len(validation := rows.validation):
         held_out["validation"] = validation
     for part, frame in held_out.items():
+        np.save(folder / f"{SHIPPED}.{part}.npy", blend.score(frame), allow_pickle=False)
         matrices: dict[int, np.ndarray] = {}  # candidates of one encoding share their recipe
-        for position, result in enumerate(results):
+        for position, result in enumerate(trained.candidates):
             if result.recipe is None or result.fitted is None:
                 continue
             matrix = matrices.get(id(result.recipe))
             if matrix is None:
                 matrix = matrices[id(result.recipe)] = result.recipe.matrix(frame)
-            path = folder / f"{part}.{position}.npy"  # a name may hold anything, a path may not
+            path = folder / f"{position}.{part}.npy"  # a name may hold anything, a path may not
             np.save(path, result.fitted.predict(matrix), allow_pickle=False)
 
 
@@ -146,6 +123,8 @@ def _record(result: CandidateResult) -> dict[str, Any]:
         "name": result.name,
         "algorithm": result.algorithm,
         "params": dict(result.params),
+        "tuned": dict(result.tuned),
+        "trials": result.trials,
         "status": result.status,
         "error": result.error or None,
         "cv": {metric: list(value) for metric, value in dict(result.cv).items()},
@@ -155,30 +134,23 @@ def _record(result: CandidateResult) -> dict[str, Any]:
     }
 
 
-def _recipe_of(result: CandidateResult) -> Any:
-    assert result.recipe is not None
-    return result.recipe.to_json()
-
-
-def _tell(reporter: Reporter, event: TrainingEvent) -> None:
-    if event.kind == "failed":
-        reporter.note(f"{event.candidate} failed: {event.error}")
-    else:
-        reporter.progress(f"{event.candidate} {event.done}/{event.total}")
-
-
 def _settings(settings: ProjectSettings) -> Any:
     training = settings.training.model_dump(mode="json", by_alias=True)
-    training.pop("cores")  # how fast, not what
+    for name in ("cores", "memory", "update"):  # how fast; the update has a place of its own
+        training.pop(name)
     return {
         "training": training,
         "features": settings.features.model_dump(mode="json", by_alias=True),
+        "budget": settings.gates.budget.model_dump(mode="json"),
     }
 
 
 def _says(facts: Mapping[str, Any]) -> str:
+    if "best" not in facts:
+        return str(facts["verdict"]["reason"])
     failed = f", {facts['failed']} failed" if facts["failed"] else ""
-    return f"{facts['best']}: {facts['reason']} ({facts['trained']} trained{failed})"
+    trials = f" in {facts['trials']} trials" if facts["trials"] > facts["trained"] else ""
+    return f"{facts['best']}: {facts['reason']} ({facts['trained']} trained{trials}{failed})"
 
 
 STEP = Step(
@@ -187,4 +159,5 @@ STEP = Step(
     settings=_settings,
     execute=execute,
     says=_says,
+    uses_update=True,
 )

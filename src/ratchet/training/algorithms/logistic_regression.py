@@ -1,4 +1,4 @@
-"""Logistic regression with an L2 penalty (scikit-learn)."""
+"""Logistic regression with an L2 penalty."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from ratchet.data.task import Task
+from ratchet.data.task import Task, TaskKind
 from ratchet.features.recipe import Encoding
-from ratchet.training.algorithms.estimator import fitted_estimator
+from ratchet.training.algorithms.estimator import fitted_estimator, learnable
+from ratchet.training.algorithms.logistic import Belief, curvature, most_likely, weak_belief
 from ratchet.training.algorithms.parameters import Parameter, check_parameters
+from ratchet.training.algorithms.port import CLASSES
+from ratchet.training.algorithms.space import Dimension, Space
 from ratchet.training.cores import calm_openmp
+from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.fitted import Fitted, TrainingRows
 
 PARAMETERS = (
@@ -20,19 +25,26 @@ PARAMETERS = (
     Parameter("tol", "number", low=0, above=True),
     Parameter("fit_intercept", "boolean"),
 )
+NEWTON_WORK = 2e9
+"""Up to rows x coefficients squared of this, Newton's method takes less than a second, and no
+longer than L-BFGS; it converges to the optimum."""
 NEWTON_WEIGHTS = 300
-"""Up to this many coefficients Newton's method beats L-BFGS, and converges to the optimum."""
-
-DOUBLE_CELLS = 20_000_000
 
 
 class LogisticRegression:
-    """A linear model on scaled numbers and one-hot categories."""
+    """A linear model on scaled numbers and one-hot categories.
+
+    It continues by Bayes' rule: what it learned before is the prior of what it learns now, so that
+    many new rows count for more than few.
+    """
 
     name: ClassVar[str] = "logistic_regression"
     library: ClassVar[str] = "sklearn"
     extra: ClassVar[str] = ""
     rounds_parameter: ClassVar[str | None] = None
+    tasks: ClassVar[frozenset[TaskKind]] = CLASSES
+    interruptible: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The user's parameters under scikit-learn's names."""
@@ -50,6 +62,14 @@ class LogisticRegression:
         """It has no rounds."""
         return None
 
+    def space(self, task: Task, rows: int, features: int) -> Space:
+        """The penalty; the range is auto-sklearn's at its upper end (Feurer et al., 2015)."""
+        return (Dimension("C", 1e-4, 1e3, log=True),)
+
+    def portfolio(self, task: Task, rows: int, features: int) -> tuple[Mapping[str, Any], ...]:
+        """Stronger penalties, then a weaker one."""
+        return ({"C": 0.05}, {"C": 0.005}, {"C": 30.0})
+
     def fit(
         self,
         rows: TrainingRows,
@@ -58,14 +78,84 @@ class LogisticRegression:
         seed: int,
         threads: int,
         validation: TrainingRows | None,
+        deadline: Deadline = NEVER,
+        start: bytes | None = None,
     ) -> Fitted:
-        """Train to convergence: Newton's method for few coefficients, L-BFGS for many."""
+        """Train to convergence: Newton's method where that is quick, L-BFGS elsewhere."""
         calm_openmp()
-        from sklearn.linear_model import LogisticRegression as Model
-
-        weights = rows.X.shape[1] * (1 if rows.classes == 2 else rows.classes)
-        solver = "newton-cholesky" if weights <= NEWTON_WEIGHTS else "lbfgs"
-        X = rows.X.astype(np.float64) if rows.X.size <= DOUBLE_CELLS else rows.X
-        model = Model(**params, solver=solver, random_state=seed)
-        model.fit(X, rows.y, sample_weight=rows.weight)
+        deadline.check()
+        known = np.unique(rows.y).astype(np.int64)
+        classes = tuple(int(code) for code in known)
+        if len(classes) < 2:
+            raise ValueError("a single class in the rows leaves nothing to learn")
+        X, columns = learnable(rows), rows.X.shape[1]
+        prior = weak_belief(
+            classes, columns, float(params["C"]), bool(params.get("fit_intercept", True))
+        )
+        weights = prior.mean.size
+        quick = weights <= NEWTON_WEIGHTS and len(X) * weights**2 <= NEWTON_WORK
+        if start is None and quick:
+            found = _by_newton(X, rows, params, seed)
+        else:
+            if start is not None:
+                prior = _earlier(start, prior)
+            found = most_likely(
+                X,
+                np.searchsorted(known, rows.y),
+                rows.weight,
+                prior,
+                steps=int(params["max_iter"]),
+                tolerance=float(params["tol"]),
+                deadline=deadline,
+            )
+        learned = prior.precision + curvature(X, rows.weight, found)
+        model = _estimator(params, found, known, Belief(classes, found, learned))
         return fitted_estimator(self.name, model, params, rows.classes)
+
+    def save(self, fitted: Fitted) -> bytes | None:
+        """Coefficients, and how sure it is of each, as JSON."""
+        belief: Belief = fitted.model.belief_
+        return belief.to_bytes()
+
+
+def _by_newton(
+    X: npt.NDArray[Any], rows: TrainingRows, params: Mapping[str, Any], seed: int
+) -> npt.NDArray[np.float64]:
+    from sklearn.linear_model import LogisticRegression as Model
+
+    model = Model(**params, solver="newton-cholesky", random_state=seed)
+    model.fit(X, rows.y, sample_weight=rows.weight)
+    intercept = np.broadcast_to(model.intercept_, len(model.coef_))
+    return np.column_stack([model.coef_, intercept]).astype(np.float64)
+
+
+def _earlier(start: bytes, prior: Belief) -> Belief:
+    """What the earlier model learned.
+
+    Raises:
+        ValueError: it was trained on other columns or classes.
+    """
+    earlier = Belief.from_bytes(start)
+    if (earlier.classes, earlier.mean.shape) != (prior.classes, prior.mean.shape):
+        raise ValueError(
+            f"the earlier model knows the classes {earlier.classes} by "
+            f"{earlier.mean.shape[1] - 1} columns, these rows have {prior.classes} and "
+            f"{prior.mean.shape[1] - 1}"
+        )
+    return earlier
+
+
+def _estimator(
+    params: Mapping[str, Any],
+    found: npt.NDArray[np.float64],
+    known: npt.NDArray[np.int64],
+    belief: Belief,
+) -> Any:
+    """The coefficients as scikit-learn's estimator, which scoring and explaining know."""
+    from sklearn.linear_model import LogisticRegression as Model
+
+    model = Model(**params)
+    model.coef_, model.intercept_ = found[:, :-1].copy(), found[:, -1].copy()
+    model.classes_, model.n_features_in_ = known, found.shape[1] - 1
+    model.belief_ = belief
+    return model

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from ratchet.data.task import Task
+from ratchet.data.task import Task, TaskKind
 from ratchet.features.recipe import Encoding
+from ratchet.training.algorithms.space import Space
+from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.fitted import Fitted, TrainingRows
 
 EARLY_STOPPING = "early_stopping_rounds"
 """The parameter, common to all boosted algorithms, that ends training when nothing improves."""
 
+ALL_TASKS: Final[frozenset[TaskKind]] = frozenset(("binary", "multiclass", "regression"))
+CLASSES: Final[frozenset[TaskKind]] = frozenset(("binary", "multiclass"))
+NUMBERS: Final[frozenset[TaskKind]] = frozenset(("regression",))
+
 
 class Algorithm(Protocol):
-    """One way to learn a classifier from encoded rows.
+    """One way to learn a classifier or an estimator of numbers from encoded rows.
 
     Promises: ``fit`` may be called from several threads at once, uses at most ``threads`` threads,
     keeps no state between calls, and gives the same model for the same rows, parameters, seed and
@@ -45,6 +51,24 @@ class Algorithm(Protocol):
         """The parameter that counts boosting rounds, if it has any."""
         ...
 
+    @property
+    def tasks(self) -> frozenset[TaskKind]:
+        """The kinds of prediction it can learn."""
+        ...
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether ``fit`` asks its deadline often enough to end within about a second of it.
+
+        One that cannot be is trained in a process of its own, which is ended instead.
+        """
+        ...
+
+    @property
+    def continues(self) -> bool:
+        """Whether ``fit`` can go on from an earlier model (``start``) with new rows."""
+        ...
+
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The user's parameters under their own names; ConfigError for one it does not know."""
         ...
@@ -61,6 +85,17 @@ class Algorithm(Protocol):
         """Rounds to train when nothing can stop it early."""
         ...
 
+    def space(self, task: Task, rows: int, features: int) -> Space:
+        """What a search varies for data of this size; empty: it is trained as it is."""
+        ...
+
+    def portfolio(self, task: Task, rows: int, features: int) -> tuple[Mapping[str, Any], ...]:
+        """Configurations worth trying after the defaults, the most promising first.
+
+        Each is what differs from the defaults. They are tried before the search proper.
+        """
+        ...
+
     def fit(
         self,
         rows: TrainingRows,
@@ -69,8 +104,21 @@ class Algorithm(Protocol):
         seed: int,
         threads: int,
         validation: TrainingRows | None,
+        deadline: Deadline = NEVER,
+        start: bytes | None = None,
     ) -> Fitted:
-        """Learn from ``rows``; ``params`` are complete. ``validation`` only stops the rounds."""
+        """Learn from ``rows``; ``params`` are complete. ``validation`` only stops the rounds.
+
+        ``start`` is what :meth:`save` made of an earlier model on the same encoding: training
+        goes on from there.
+
+        Raises:
+            StoppedError: the deadline passed.
+        """
+        ...
+
+    def save(self, fitted: Fitted) -> bytes | None:
+        """The model as bytes that ``fit`` can go on from; None if it cannot."""
         ...
 
 

@@ -5,49 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ratchet.data.task import Task
-from ratchet.errors import ConfigError
+from ratchet.data.task import Task, TaskKind
 from ratchet.features.recipe import Encoding
-from ratchet.training.algorithms.estimator import fitted_estimator
-from ratchet.training.algorithms.parameters import Parameter, check_parameters
+from ratchet.training.algorithms.forest import check_forest, forest_space, grow_forest, tree_size
+from ratchet.training.algorithms.port import ALL_TASKS
+from ratchet.training.algorithms.space import Dimension, Space
 from ratchet.training.cores import calm_openmp
+from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.fitted import Fitted, TrainingRows
-from ratchet.training.thresholds import round_sklearn_trees
-
-PARAMETERS = (
-    Parameter("n_estimators", "integer", low=1, aliases=("num_trees",)),
-    Parameter("criterion", "choice", choices=("gini", "entropy", "log_loss")),
-    Parameter("max_depth", "integer", low=1, optional=True),
-    Parameter("min_samples_leaf", "integer", low=1),
-    Parameter("min_samples_split", "integer", low=2),
-    Parameter("max_features", "number", low=0, above=True, choices=("sqrt", "log2"), optional=True),
-    Parameter("max_leaf_nodes", "integer", low=2, optional=True),
-    Parameter("min_impurity_decrease", "number", low=0),
-    Parameter("max_samples", "number", low=0, above=True, optional=True),
-    Parameter("bootstrap", "boolean"),
-    Parameter("ccp_alpha", "number", low=0),
-)
-ROWS_PER_TREE = 100_000
 
 
 class RandomForest:
-    """Averaged trees on category codes."""
+    """Averaged trees on category codes.
+
+    It does not continue: trees grown on new rows alone, beside those of the old rows, would count
+    by how many they are and not by what they know. Growing it anew costs the same per tree.
+    """
 
     name: ClassVar[str] = "random_forest"
     library: ClassVar[str] = "sklearn"
     extra: ClassVar[str] = ""
     rounds_parameter: ClassVar[str | None] = None
+    tasks: ClassVar[frozenset[TaskKind]] = ALL_TASKS
+    interruptible: ClassVar[bool] = True
+    continues: ClassVar[bool] = False
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The user's parameters under scikit-learn's names."""
-        checked = check_parameters(self.name, PARAMETERS, params)
-        if checked.get("bootstrap") is False and checked.get("max_samples") is not None:
-            raise ConfigError(
-                "`max_samples` of random_forest means nothing without `bootstrap`",
-                fix="drop one of them",
-                where=f"training.algorithms.{self.name}.max_samples",
-            )
-        return checked
+        return check_forest(self.name, params)
 
     def encoding(self, task: Task, rows: int, features: int) -> Encoding:
         """Category codes as numbers; missing values are filled."""
@@ -57,21 +42,43 @@ class RandomForest:
         """More trees for few rows; half the rows per tree where that scores as well."""
         size: dict[str, Any]
         if rows < 1_000:
-            size = {"n_estimators": 300, "min_samples_leaf": 3, "max_samples": None}
+            size = {"n_estimators": 300, **tree_size(rows, 3)}
         elif rows < 10_000:
-            size = {"n_estimators": 200, "min_samples_leaf": 8, "max_samples": 0.5}
+            size = {"n_estimators": 200, **tree_size(rows, 8), "max_samples": 0.5}
         elif rows < 100_000:
-            size = {"n_estimators": 150, "min_samples_leaf": 3, "max_samples": None}
+            size = {"n_estimators": 150, **tree_size(rows, 3)}
         else:
-            share = min(1.0, ROWS_PER_TREE / rows)
-            # A thousand leaves a tree: more of them cost hundreds of megabytes where it serves.
-            leaf = max(10, int(rows * share) // 1_000)
-            size = {"n_estimators": 100, "min_samples_leaf": leaf, "max_samples": share}
+            size = {"n_estimators": 100, **tree_size(rows, 10)}
+        if task.kind == "regression":
+            # Leaves that are means of numbers may be smaller; splits need more columns to choose
+            # from (Probst et al., "Hyperparameters and tuning strategies for random forest", 2019).
+            return {**size, "min_samples_leaf": max(2, size["min_samples_leaf"] // 3),
+                    "max_features": 0.4}  # fmt: skip
         return {**size, "max_features": "sqrt"}
 
     def rounds(self, task: Task, rows: int, features: int) -> int | None:
         """A forest has no rounds."""
         return None
+
+    def space(self, task: Task, rows: int, features: int) -> Space:
+        """Leaves, columns, and the share of the rows that a tree sees; see ``forest_space``."""
+        samples = Dimension("max_samples", 0.3, 1.0)
+        return (*forest_space(rows), samples) if rows < 100_000 else forest_space(rows)
+
+    def portfolio(self, task: Task, rows: int, features: int) -> tuple[Mapping[str, Any], ...]:
+        """Coarse leaves with most columns, which is cheap; entropy; fine leaves.
+
+        After AutoGluon's portfolio of 2023, learned on TabRepo (RF entropy, r34 and r39).
+        """
+        coarse = 40 if rows >= 10_000 else 15
+        kind = {} if task.kind == "regression" else {"criterion": "entropy"}
+        share = {} if rows >= 100_000 else {"max_samples": 0.7}
+        return (
+            {"min_samples_leaf": coarse, "max_features": 0.6, **share},
+            {**kind, "min_samples_leaf": 5 if rows < 100_000 else 20, "max_features": 0.3},
+            {**kind, "min_samples_leaf": 2 if rows < 100_000 else 20, "max_features": 0.75,
+             **share},
+        )  # fmt: skip
 
     def fit(
         self,
@@ -81,16 +88,19 @@ class RandomForest:
         seed: int,
         threads: int,
         validation: TrainingRows | None,
+        deadline: Deadline = NEVER,
+        start: bytes | None = None,
     ) -> Fitted:
         """Train; trees are seeded one by one, so threads change nothing."""
         calm_openmp()
-        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         if not params.get("bootstrap", True):
             params = {**params, "max_samples": None}
-        model = RandomForestClassifier(**params, random_state=seed, n_jobs=threads)
-        model.fit(rows.X, rows.y, sample_weight=rows.weight)
-        round_sklearn_trees(model)
-        # Several threads would add up the trees' scores in whatever order they finish.
-        model.n_jobs = 1
-        return fitted_estimator(self.name, model, params, rows.classes)
+        kind = RandomForestClassifier if rows.classes else RandomForestRegressor
+        model = kind(**params, random_state=seed, n_jobs=threads)
+        return grow_forest(self.name, model, rows, params=params, deadline=deadline)
+
+    def save(self, fitted: Fitted) -> bytes | None:
+        """Nothing: it does not continue."""
+        return None

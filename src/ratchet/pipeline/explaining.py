@@ -1,0 +1,77 @@
+"""A shipped model as explanation and permutation importance see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ratchet.data.task import Task
+    from ratchet.evaluation.exact import Exact
+    from ratchet.evaluation.explain import Subject
+    from ratchet.features.recipe import Recipe
+    from ratchet.packaging.composite import Composite
+    from ratchet.training.previous import PreviousMember
+
+Matrix = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+
+def encode_all(recipes: Sequence[Recipe], frame: pl.DataFrame) -> Matrix:
+    """Raw rows encoded by every recipe, their matrices side by side: float32 (n, D)."""
+    matrices = [recipe.matrix(frame) for recipe in recipes]
+    return matrices[0] if len(matrices) == 1 else np.hstack(matrices)
+
+
+def score_all(model: Composite, X: Matrix) -> Floats:
+    """The model's final scores (n, k) of what ``encode_all`` gave."""
+    bounds = np.cumsum([len(recipe.feature_names) for recipe in model.recipes])[:-1]
+    parts = np.split(X, bounds, axis=1) if len(bounds) else [X]
+    return model.score_encoded([np.ascontiguousarray(part) for part in parts])
+
+
+def subject_of(
+    model: Composite, task: Task, background: pl.DataFrame, exact: Exact | None = None
+) -> Subject:
+    """The model with the columns its recipes make, and typical raw rows to compare with."""
+    from ratchet.evaluation.explain import Subject
+    from ratchet.evaluation.raw import column_groups
+
+    return Subject(
+        task=task,
+        score=lambda X: score_all(model, X),
+        groups=column_groups(model.recipes),
+        background=encode_all(model.recipes, background),
+        exact=exact,
+    )
+
+
+def closed_form(model: Composite, members: Sequence[PreviousMember]) -> Exact | None:
+    """The exact explanation of boosted trees that are a model by themselves, else None.
+
+    A sigmoid after them is a straight line on the log odds; any other calibration is none.
+    """
+    from ratchet.evaluation.exact import exact_lightgbm, exact_xgboost
+
+    calibration = model.composition.calibration
+    straight = calibration is None or calibration.method == "sigmoid"
+    if len(members) != 1 or members[0].saved is None or not straight:
+        return None
+    slope, shift = (1.0, 0.0) if calibration is None else calibration.points[:2]
+    algorithm, saved = members[0].algorithm, members[0].saved
+    if algorithm == "lightgbm":
+        import lightgbm
+
+        return exact_lightgbm(lightgbm.Booster(model_str=saved.decode()), slope=slope, shift=shift)
+    if algorithm == "xgboost":
+        import xgboost
+
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(saved))
+        return exact_xgboost(booster, slope=slope, shift=shift)
+    return None

@@ -1,0 +1,243 @@
+"""From what was tried to what is shipped: the ensemble, the final fits, results and blends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ratchet.training.blend import ENSEMBLE, Blend
+from ratchet.training.ensemble import Ensemble
+from ratchet.training.fitted import Proba
+from ratchet.training.results import CandidateResult
+from ratchet.training.scoring import spread
+from ratchet.training.search.arena import Arena
+from ratchet.training.search.contenders import (
+    Contender,
+    Draft,
+    choose_ensemble,
+    draft_blend,
+    find_contenders,
+    fold_scores,
+)
+from ratchet.training.search.finals import FinalFit, Finals, Order, member_of
+from ratchet.training.search.reserve import final_seconds
+from ratchet.training.search.setting import Setting
+from ratchet.training.search.standings import Standings
+from ratchet.training.search.trial import Trial
+from ratchet.training.select import Choice, choose_best
+
+SPARE = 0.5
+"""The share of the time left that fits which nothing is shipped from may take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conclusion:
+    """What the trials came to: candidates' results, the choice, and blends, the chosen first."""
+
+    candidates: tuple[CandidateResult, ...]
+    choice: Choice
+    blends: tuple[Blend, ...]
+    notes: tuple[str, ...]
+
+
+class Concluding:
+    """One conclusion; ``arena`` is where the trials of ``standings`` were tried.
+
+    ``weights`` of the contenders, and the ``method`` of calibration, are found out if not given.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        standings: Standings,
+        finals: Finals,
+        setting: Setting,
+        *,
+        weights: Ensemble | None = None,
+        method: str | None = None,
+    ) -> None:
+        self.arena = arena
+        self.standings = standings
+        self.finals = finals
+        self.settings = setting.job.settings
+        self.metric = setting.job.metric
+        self.limits = setting.job.limits
+        self.pool = setting.pool
+        self.contenders = [
+            contender
+            for contender in find_contenders(standings, arena, self.metric)
+            if self._affords(contender)
+        ]
+        self.ensemble = weights
+        self.method = method
+        self.notes: list[str] = []
+
+    def conclude(self) -> Conclusion:
+        """Choose, fit on all rows, and put together."""
+        if self.settings.ensemble and self.method is None:
+            self.ensemble = choose_ensemble(self.contenders, self.arena, self.metric, self.limits)
+        drafts = self._drafts()
+        self._fit(drafts)
+        broken = self._broken(drafts.get(ENSEMBLE))
+        if broken:
+            self.notes.append(f"the ensemble is left out: {broken}")
+            self.ensemble, drafts = (
+                None,
+                {name: draft for name, draft in drafts.items() if name != ENSEMBLE},
+            )
+        results = self._results(drafts)
+        # One that was left behind on a smaller sample is not compared by what it scored there.
+        compared = [result for result in results if result.name in drafts]
+        choice = choose_best(
+            compared or results, self.metric, self.ensemble.reason if self.ensemble else ""
+        )
+        blends = [self._blend(drafts[name]) for name in choice.ranking if name in drafts]
+        whole = tuple(blend for blend in blends if blend is not None)
+        return Conclusion(results, choice, whole, tuple(self.notes))
+
+    def _affords(self, contender: Contender) -> bool:
+        """Whether there is time for its final fit, which nothing could end."""
+        if contender.trial.entrant.algorithm.interruptible:
+            return True
+        return self._seconds(contender.trial) <= self.finals.deadline.left
+
+    def _seconds(self, trial: Trial) -> float:
+        return final_seconds(trial, self.arena, len(self.finals.table.y))
+
+    def _drafts(self) -> dict[str, Draft]:
+        """The blends by name: the ensemble, and each candidate's best configuration alone."""
+        drafts = {}
+        if self.ensemble is not None:
+            weights = self.ensemble.weights
+            drafts[ENSEMBLE] = self._draft(self.contenders, weights)
+        for contender in self.contenders:
+            if contender.name == contender.trial.entrant.name:
+                drafts[contender.name] = self._draft([contender], [1.0])
+        return drafts
+
+    def _draft(self, contenders: Sequence[Contender], weights: Sequence[float]) -> Draft:
+        return draft_blend(contenders, weights, self.arena, self.settings, self.method)
+
+    def _fit(self, drafts: dict[str, Draft]) -> None:
+        """Fit what is needed, then, as far as there is time to spare, the others."""
+        singles = sorted(
+            (name for name in drafts if name != ENSEMBLE),
+            key=lambda name: drafts[name].members[0].trial.loss(self.metric),
+        )
+        if drafts.get(ENSEMBLE) is not None:
+            needed = {member.name: member for member in drafts[ENSEMBLE].members}
+        else:
+            needed = {}
+        for name in singles[:1]:
+            needed[name] = drafts[name].members[0]
+        others = {name: drafts[name].members[0] for name in singles[1:] if name not in needed}
+        if self.finals.deadline.left == float("inf"):
+            needed |= others
+            others = {}
+        self.finals.fit([self._order(contender) for contender in needed.values()], self.pool)
+        for contender in others.values():
+            order = self._order(contender)
+            if order.seconds <= SPARE * self.finals.deadline.left:
+                self.finals.fit([order], self.pool)
+
+    def _order(self, contender: Contender) -> Order:
+        recipe = self.arena.matrices.recipes.get(contender.trial.entrant.encoding)
+        return Order(contender.name, contender.final, self._seconds(contender.trial), recipe)
+
+    def _broken(self, draft: Draft | None) -> str:
+        """Why a blend cannot be made, empty if it can."""
+        for member in () if draft is None else draft.members:
+            error = self.finals.made[member.name].attempt.error
+            if error:
+                return f"{member.name}: {error}"
+        return ""
+
+    def _blend(self, draft: Draft) -> Blend | None:
+        fits = [self.finals.made.get(member.name) for member in draft.members]
+        members = [
+            member_of(contender.name, fit, weight)
+            for contender, fit, weight in zip(draft.members, fits, draft.weights, strict=True)
+            if fit is not None and fit.attempt.fitted is not None
+        ]
+        if len(members) < len(draft.members):
+            return None
+        return Blend(
+            self.arena.table.task,
+            tuple(members),
+            draft.calibration,
+            draft.threshold,
+            self._residuals(draft),
+        )
+
+    def _residuals(self, draft: Draft) -> Proba | None:
+        table = self.arena.table
+        return table.y - draft.oof[:, 0] if table.task.kind == "regression" else None
+
+    def _results(self, drafts: dict[str, Draft]) -> tuple[CandidateResult, ...]:
+        found = [self._result(trials) for trials in self.standings.trials if trials]
+        if self.ensemble is not None:
+            found.append(self._ensemble_result(drafts[ENSEMBLE], self.ensemble))
+        return tuple(found)
+
+    def _result(self, trials: Sequence[Trial]) -> CandidateResult:
+        """A candidate's result: that of its best trial, or of its only one."""
+        name = trials[0].entrant.name
+        best = next((item for item in self.contenders if item.name == name), None)
+        trial = trials[0] if best is None else best.trial
+        final = self.finals.made.get(name)
+        error = self._error(trial, final, contends=best is not None)
+        fitted = None if final is None else final.attempt.fitted
+        entrant = trial.entrant if final is None else final.entrant
+        scores = trial.scores
+        notes = [note for attempt in trial.made for note in attempt.notes]
+        notes += () if final is None else final.attempt.notes
+        seconds = sum(item.seconds for item in trials)
+        return CandidateResult(
+            name=name,
+            algorithm=entrant.algorithm.name,
+            params=entrant.params,
+            status="failed" if error else "ok",
+            error=error,
+            cv=spread(scores),
+            folds=scores,
+            oof=None if best is None or error else best.oof,
+            sample=self.arena.sample,
+            rounds=None if fitted is None else fitted.rounds,
+            seconds=seconds + (0.0 if final is None else final.attempt.seconds),
+            notes=tuple(dict.fromkeys(notes)),
+            recipe=None if error or final is None else final.recipe,
+            fitted=None if error else fitted,
+            tuned=entrant.tuned,
+            trials=len(trials),
+        )
+
+    def _error(self, trial: Trial, final: FinalFit | None, *, contends: bool) -> str:
+        if trial.error:
+            return trial.error
+        if final is not None:
+            return final.attempt.error
+        if not contends:
+            return "the time was up before it could be compared"
+        return ""
+
+    def _ensemble_result(self, draft: Draft, ensemble: Ensemble) -> CandidateResult:
+        """The ensemble's result; its metric is that of weights chosen on the other folds."""
+        raw = draft.oof
+        folds = [dict(scores) for scores in fold_scores(raw, self.arena.table.y, self.arena.folds)]
+        if len(ensemble.scores) == len(folds):
+            for scores, honest in zip(folds, ensemble.scores, strict=True):
+                scores[self.metric] = honest
+        weights = {
+            member.name: weight for member, weight in zip(draft.members, draft.weights, strict=True)
+        }
+        return CandidateResult(
+            name=ENSEMBLE,
+            algorithm=ENSEMBLE,
+            params={"weights": weights},
+            status="ok",
+            cv=spread(folds),
+            folds=tuple(folds),
+            oof=raw,
+            sample=self.arena.sample,
+            seconds=sum(self.finals.made[name].attempt.seconds for name in weights),
+        )

@@ -1,0 +1,224 @@
+"""One training from its candidates to its blends: search, larger samples, final fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ratchet import clock
+from ratchet.training.algorithms.catalogue import Candidate
+from ratchet.training.attempt import Attempt
+from ratchet.training.deadline import NEVER, Deadline
+from ratchet.training.results import Trained, TrainingEvent, TrialRecord
+from ratchet.training.scoring import LOWER_IS_BETTER
+from ratchet.training.search.arena import Arena
+from ratchet.training.search.conclusion import Concluding, Conclusion
+from ratchet.training.search.engine import Search, Terms, quickness
+from ratchet.training.search.lone import fit_one
+from ratchet.training.search.proposals import Proposals
+from ratchet.training.search.reserve import reserved_seconds
+from ratchet.training.search.rungs import climb
+from ratchet.training.search.sampling import draw_sample, sample_size
+from ratchet.training.search.setting import Setting, all_failed
+from ratchet.training.search.store import SearchStore
+from ratchet.training.search.trial import Trial
+
+ON_SAMPLE = 0.6
+"""The share of the search's time that is spent on a sample, if there is one."""
+
+OTHERS = 2.0
+"""Times the quickest candidate's trial that a trial of any candidate is taken to need."""
+
+MOST_RESERVED = 0.4
+"""The share of the whole time that final fits are kept at most: late, they stop where they are."""
+
+WAITED = 1.0
+"""Times the reserve that a search gone on with gets for its final fits, when its time is up."""
+
+
+class Training:
+    """One call of ``fit_candidates`` that searches, or trains the defaults."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        candidates: Sequence[Candidate],
+        folds: int,
+        store: SearchStore | None,
+        warm: Mapping[str, Sequence[Mapping[str, Any]]],
+    ) -> None:
+        tuning = setting.job.settings.tuning
+        self.setting = setting
+        self.candidates = tuple(candidates)
+        self.folds = folds
+        self.searches = folds > 0 and tuning != "off" and tuning.searches
+        limit = None if tuning == "off" else tuning.trials
+        self.most = limit if self.searches else len(candidates)
+        self.timed = self.searches and setting.timed
+        self.budget = 0.0
+        self.sampled = False
+        self.store = store if self.searches else None
+        self.recorded = () if self.store is None else self.store.load()
+        self.elapsed = max((item.started + item.seconds for item in self.recorded), default=0.0)
+        rows, features = len(setting.table.y), setting.table.columns
+        self.proposals = [
+            Proposals(
+                candidate,
+                setting.table.task,
+                rows,
+                features,
+                seed=setting.table.seed,
+                warm=warm.get(candidate.name, ()),
+            )
+            for candidate in candidates
+        ]
+
+    def run(self) -> Trained:
+        """Train.
+
+        Raises:
+            RatchetError: every candidate failed.
+        """
+        setting = self.setting
+        if not self.folds:
+            return fit_one(setting, self.candidates, ())
+        if self.timed:
+            # What was spent before the process was killed is spent.
+            self.budget = setting.deadline.left
+            setting.deadline = Deadline(setting.deadline.at - self.elapsed)
+            if not all(item.algorithm.interruptible for item in self.candidates):
+                setting.isolate()
+        search = self._search(self._arena())
+        search.run(setting.pool)
+        trials = list(search.trials)
+        if search.arena.sample is not None and search.standings.leader is not None:
+            search.arena.matrices.clear()
+            search = climb(search, setting, self._search)
+            trials += [trial for trial in search.trials if trial not in trials]
+        records = tuple(trial.record(search.metric) for trial in trials if trial.status)
+        if search.standings.leader is None:
+            if any(trial.stopped for trial in trials):
+                return fit_one(setting, self.candidates, records)
+            raise all_failed([(trial.entrant.name, trial.error) for trial in trials])
+        search.recover_scores()
+        search.arena.matrices.clear()
+        return self._trained(self._conclude(search), records)
+
+    def _trained(self, conclusion: Conclusion, records: tuple[TrialRecord, ...]) -> Trained:
+        if not conclusion.blends:
+            raise all_failed([(item.name, item.error) for item in conclusion.candidates])
+        return Trained(
+            candidates=conclusion.candidates,
+            choice=conclusion.choice,
+            blends=conclusion.blends,
+            trials=records,
+            seconds=self.setting.seconds,
+            notes=conclusion.notes,
+        )
+
+    def _conclude(self, search: Search) -> Conclusion:
+        setting = self.setting
+        if self.timed:
+            late = clock.monotonic() + WAITED * self._reserve(search)
+            setting.deadline = Deadline(max(setting.deadline.at, late))
+        return Concluding(
+            search.arena, search.standings, setting.finals(self.folds), setting
+        ).conclude()
+
+    def _arena(self) -> Arena:
+        """All rows; or a sample of them, the one that an earlier process has used if there is."""
+        setting = self.setting
+        rows = len(setting.table.y)
+        used = [item.rows for item in self.recorded]
+        size = min(used) if used else None
+        if size is None and self.timed:
+            seconds = ON_SAMPLE * setting.deadline.left
+            size = sample_size(setting.table, seconds, self._trial_seconds)
+        sample = None if size is None or size >= rows else draw_sample(setting.table, size)
+        return setting.arena(self.folds, sample)
+
+    def _trial_seconds(self, rows: int) -> float:
+        """What a full trial takes on a sample of so many rows: measured on a fold, which warms up
+        the libraries, and once more on the next."""
+        arena = self.setting.arena(self.folds, draw_sample(self.setting.table, rows))
+        first = min(self.proposals, key=lambda item: quickness(item.candidate.algorithm.name))
+        trial = Trial(0, 0, first.defaults(), "defaults", 0.0, rows)
+        attempt = Attempt(0.0, ())
+        for number in range(min(2, len(arena.folds))):
+            attempt = arena.try_fold(trial, number, Deadline(self.setting.deadline.at))
+        return OTHERS * attempt.seconds * len(arena.folds)
+
+    def _search(self, arena: Arena) -> Search:
+        setting = self.setting
+        until = float("inf")
+        if self.timed and arena.sample is not None and not self.sampled:
+            self.sampled = True
+            until = clock.monotonic() + ON_SAMPLE * setting.deadline.left
+        terms = Terms(
+            trials=self.most,
+            timed=self.timed,
+            ends=lambda search: min(until, self._ends(search)),
+            ends_at_last=self._ends,
+            elapsed=self.elapsed,
+        )
+        return Search(
+            arena,
+            self.proposals,
+            setting.job.searched,
+            terms,
+            store=self.store,
+            recorded=self.recorded,
+            on_fold=self._tell_fold,
+            on_trial=self._tell_trial if self.searches else None,
+        )
+
+    def _ends(self, search: Search) -> float:
+        """When a search has to be over: the deadline, less what the final fits will take."""
+        if not self.timed:
+            return NEVER.at
+        reserve = min(self._reserve(search), MOST_RESERVED * self.budget)
+        return self.setting.deadline.at - reserve
+
+    def _reserve(self, search: Search) -> float:
+        rows, task = len(self.setting.table.y), self.setting.table.task
+        found = search.standings.promising()
+        return reserved_seconds(found, search.arena, rows, task.outputs)
+
+    def _tell_fold(self, trial: Trial, attempt: Attempt) -> None:
+        if trial.origin != "defaults" or attempt.stopped:
+            return
+        self.setting.tell(
+            TrainingEvent(
+                kind="failed" if attempt.error else "fold",
+                candidate=trial.entrant.name,
+                done=len(trial.attempts),
+                total=trial.folds + 1,
+                seconds=attempt.seconds,
+                scores=attempt.scores,
+                error=attempt.error,
+                trial=trial.number,
+            )
+        )
+
+    def _tell_trial(self, trial: Trial, search: Search) -> None:
+        leader = search.standings.leader
+        sign = 1.0 if search.metric in LOWER_IS_BETTER else -1.0
+        loss = trial.loss(search.metric)
+        self.setting.tell(
+            TrainingEvent(
+                kind="trial",
+                candidate=trial.entrant.name,
+                done=search.over,
+                total=self.most or 0,
+                seconds=trial.seconds,
+                scores={},
+                error=trial.error,
+                trial=trial.number,
+                status=trial.status,
+                metric=search.metric,
+                score=sign * loss if trial.scores else None,
+                best=None if leader is None else sign * leader.loss(search.metric),
+                best_candidate="" if leader is None else leader.entrant.name,
+                left=search.left if self.timed else None,
+            )
+        )

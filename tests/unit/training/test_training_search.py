@@ -1,0 +1,234 @@
+"""The search as a whole, with algorithms made up for it."""
+
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from made_algorithms import Made
+from ratchet.training.algorithms import catalogue
+from ratchet.training.candidates import fit_candidates
+from ratchet.training.deadline import Deadline
+from ratchet.training.results import TrialRecord
+from ratchet.training.settings import TrainingSettings
+
+NAMES = ("Made", "Slow", "Steady", "Poor", "Stubborn")
+
+
+@pytest.fixture(autouse=True)
+def made_up(monkeypatch):
+    for name in NAMES:
+        monkeypatch.setitem(catalogue.BUILT_IN, name.lower(), f"made_algorithms:{name}")
+
+
+def settings(*algorithms, tuning=None, **more):
+    more = {"ensemble": False, "cores": 1, **more}
+    names = algorithms or ("made",)
+    return TrainingSettings(algorithms={name: {} for name in names}, tuning=tuning or {}, **more)
+
+
+def search(problem, *algorithms, seconds=None, rows=300, **more):
+    deadline = {"deadline": Deadline.after(seconds)} if seconds else {}
+    given = {key: more.pop(key) for key in ("on_event", "warm", "store") if key in more}
+    wanted = settings(*algorithms, **more)
+    return fit_candidates(settings=wanted, **deadline, **given, **problem(rows=rows))
+
+
+def outline(trained):
+    return [
+        (item.candidate, item.origin, dict(item.tuned), item.status, item.mean)
+        for item in trained.trials
+    ]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_number_of_trials_gives_the_same_search_every_time(problem, cores):
+    one, two = (
+        search(problem, "made", "poor", tuning={"trials": 14}, cores=cores) for _ in range(2)
+    )
+    assert len(one.trials) == 14
+    assert outline(one) == outline(two)
+    assert one.choice.best.params == two.choice.best.params
+    assert np.array_equal(one.choice.best.oof, two.choice.best.oof)
+
+
+def test_a_search_finds_better_than_the_defaults_and_counts_what_it_tried(problem):
+    trained = search(problem, tuning={"trials": 30})
+    (result,) = trained.candidates
+    defaults = trained.trials[0]
+    assert defaults.origin == "defaults"
+    assert result.cv["roc_auc"][0] > defaults.mean + 0.05
+    assert abs(result.params["level"] - Made.best) < 0.2
+    assert result.trials == 30
+    assert [item.number for item in trained.trials] == list(range(1, 31))
+    assert result.fitted.params["level"] == result.params["level"]
+
+
+def test_clearly_worse_trials_are_given_up_early(problem):
+    trained = search(problem, tuning={"trials": 30}, rows=600)
+    pruned = [item for item in trained.trials if item.status == "pruned"]
+    finished = [item for item in trained.trials if item.status == "finished"]
+    assert pruned
+    assert all(len(item.folds) < 5 for item in pruned)
+    assert all(len(item.folds) == 5 for item in finished)
+    best = trained.choice.best.cv["roc_auc"][0]
+    # Nothing that was given up looked like the best.
+    assert max(item.mean for item in pruned) < best + 0.02
+
+
+def test_the_promising_one_gets_the_trials(problem):
+    trained = search(problem, "made", "poor", tuning={"trials": 40})
+    count = {
+        name: sum(item.candidate == name for item in trained.trials) for name in ("made", "poor")
+    }
+    assert count["made"] > 3 * count["poor"]
+    assert trained.choice.ranking == ("made", "poor")
+
+
+def test_the_budget_holds_whatever_one_trial_costs(problem):
+    started = time.monotonic()
+    trained = search(problem, "made", "slow", seconds=3.0)
+    taken = time.monotonic() - started
+    assert taken < 3.3
+    assert len(trained.trials) > 5
+    by_name = {result.name: result for result in trained.candidates}
+    assert by_name["made"].status == "ok"
+    assert "time was up" in by_name["slow"].error
+
+
+def test_there_is_a_model_even_if_nothing_could_be_compared_in_time(problem):
+    started = time.monotonic()
+    trained = search(problem, "slow", seconds=1.0)
+    assert time.monotonic() - started < 1.4
+    assert [member.name for member in trained.blend.members] == ["slow"]
+    assert trained.choice.reason == "the only candidate"
+    assert trained.candidates[0].cv == {}
+
+
+def test_what_cannot_be_interrupted_is_ended(problem):
+    started = time.monotonic()
+    trained = search(problem, "made", "stubborn", seconds=4.0)
+    assert time.monotonic() - started < 4.6
+    by_name = {result.name: result for result in trained.candidates}
+    assert by_name["made"].status == "ok"
+    assert "time was up" in by_name["stubborn"].error
+
+
+def test_the_time_is_used(problem):
+    started = time.monotonic()
+    trained = search(problem, "steady", seconds=3.0)
+    assert 2.0 < time.monotonic() - started < 3.3
+    assert len(trained.trials) > 10
+
+
+def test_last_winners_are_tried_right_after_the_defaults(problem):
+    winner = {"level": 0.31, "other": 2.0}
+    trained = search(problem, "made", "poor", tuning={"trials": 6}, warm={"made": (winner,)})
+    origins = [item.origin for item in trained.trials]
+    assert origins[:3] == ["defaults", "defaults", "warm"]
+    assert dict(trained.trials[2].tuned) == winner
+
+
+def test_events_tell_of_every_trial_and_the_best_so_far(problem):
+    events = []
+    trained = search(problem, tuning={"trials": 12}, on_event=events.append)
+    told = [event for event in events if event.kind == "trial"]
+    assert [event.done for event in told] == list(range(1, 13))
+    assert {event.total for event in told} == {12}
+    assert {event.trial for event in told} == set(range(1, 13))
+    best = [event.best for event in told]
+    assert best == sorted(best)
+    assert best[-1] == pytest.approx(trained.choice.best.cv["roc_auc"][0])
+    assert all(event.left is None for event in told)
+    timed = []
+    search(problem, seconds=1.0, on_event=timed.append)
+    assert all(0 <= event.left <= 1.0 for event in timed if event.kind == "trial")
+
+
+def test_another_metric_may_be_searched_than_chooses(problem):
+    trained = search(problem, tuning={"trials": 8, "metric": "log_loss"})
+    assert {item.metric for item in trained.trials} == {"log_loss"}
+    assert trained.choice.metric == "roc_auc"
+
+
+def test_an_ensemble_is_one_blend_whose_scores_are_its_members(problem):
+    given = problem(rows=400)
+    wanted = TrainingSettings(
+        algorithms={"lightgbm": {"num_iterations": 20}, "logistic_regression": {}},
+        tuning={"trials": 0},
+        cores=2,
+    )
+    trained = fit_candidates(settings=wanted, **given)
+    names = [result.name for result in trained.candidates]
+    if "ensemble" in names:
+        assert len(trained.blend.members) == 2
+    scores = trained.blend.score(given["frame"])
+    assert scores.shape == (400, 2)
+    assert np.allclose(scores.sum(axis=1), 1)
+    assert len(trained.blends) >= 2
+    assert [len(blend.members) for blend in trained.blends][1:] == [1] * (len(trained.blends) - 1)
+
+
+def test_records_survive_json(problem):
+    trained = search(problem, tuning={"trials": 5})
+    for record in trained.trials:
+        assert TrialRecord.from_json(record.to_json()) == record
+
+
+class Kept:
+    """A store in memory."""
+
+    def __init__(self):
+        self.records, self.arrays = {}, {}
+
+    def load(self):
+        return tuple(self.records.values())
+
+    def save(self, record, key, oof):
+        assert key not in self.records
+        self.records[key] = record
+        if oof is not None:
+            self.arrays[key] = oof
+
+    def oof(self, key):
+        return self.arrays.get(key)
+
+
+def test_a_search_gone_on_with_tries_nothing_twice_and_ends_the_same(problem):
+    whole, half = Kept(), Kept()
+    one = search(problem, "made", "poor", tuning={"trials": 16}, store=whole)
+    search(problem, "made", "poor", tuning={"trials": 8}, store=half)
+    assert len(half.records) == 8
+    two = search(problem, "made", "poor", tuning={"trials": 16}, store=half)
+    assert outline(one) == outline(two)
+    assert one.choice.best.params == two.choice.best.params
+    assert np.array_equal(one.choice.best.oof, two.choice.best.oof)
+
+
+def test_time_that_was_spent_is_spent(problem):
+    store = Kept()
+    first = search(problem, "steady", seconds=2.0, store=store)
+    started = time.monotonic()
+    second = search(problem, "steady", seconds=3.0, store=store)
+    assert time.monotonic() - started < 2.0  # about one second is left of three
+    assert len(second.trials) > len(first.trials)
+    tried = [str(sorted(item.tuned.items())) for item in second.trials]
+    assert len(set(tried)) == len(tried)
+
+
+def test_scores_that_are_nowhere_to_be_found_are_made_again(problem):
+    store = Kept()
+    search(problem, tuning={"trials": 4}, store=store)
+    store.arrays.clear()
+    again = search(problem, tuning={"trials": 4}, store=store)
+    assert np.isfinite(again.choice.best.oof).all()
+
+
+def test_folds_follow_time_in_a_search_too(problem):
+    given = problem(rows=600)
+    month = given["frame"]["month"]
+    trained = fit_candidates(settings=settings(tuning={"trials": 6}), time=month, **given)
+    first = np.isnan(trained.choice.best.oof[:, 0])
+    assert 0 < first.sum() < 200
+    assert month.filter(pl.Series(first)).max() < month.filter(pl.Series(~first)).min()
