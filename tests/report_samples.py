@@ -7,21 +7,13 @@ import random
 from dataclasses import replace
 
 from ratchet.pipeline.report.facts import (
-    BarFacts,
     CandidateFacts,
     CheckFacts,
-    ClassFacts,
     ComparisonFacts,
-    CurveFacts,
-    CurvesFacts,
     DataFacts,
-    EffectFacts,
-    ExplanationFacts,
     FaultFacts,
     FeatureFacts,
     GateFacts,
-    HistogramFacts,
-    ImportanceFacts,
     MemberFacts,
     MetricFacts,
     ModelFacts,
@@ -35,6 +27,16 @@ from ratchet.pipeline.report.facts import (
     TaskFacts,
     ThresholdFacts,
     TrialFacts,
+)
+from ratchet.pipeline.report.plot_facts import (
+    BarFacts,
+    ClassFacts,
+    CurveFacts,
+    CurvesFacts,
+    EffectFacts,
+    ExplanationFacts,
+    HistogramFacts,
+    ImportanceFacts,
 )
 
 ALGORITHMS = ("lightgbm", "xgboost", "random_forest", "extra_trees", "logistic_regression", "torch")

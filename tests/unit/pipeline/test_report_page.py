@@ -10,13 +10,15 @@ import pytest
 from html_reader import Page
 from ratchet.pipeline.report.facts import (
     ComparisonFacts,
-    CurvesFacts,
     ReportFacts,
     RunFacts,
     SearchFacts,
     TrialFacts,
 )
 from ratchet.pipeline.report.page import render_report
+from ratchet.pipeline.report.plot_facts import (
+    CurvesFacts,
+)
 from ratchet.pipeline.report.style import SHEET
 from ratchet.pipeline.report.verdict import headline
 from report_samples import SAMPLES, binary, multiclass, regression, rejected_by_checks

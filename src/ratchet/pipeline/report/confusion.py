@@ -7,8 +7,9 @@ from heapq import nsmallest
 
 from ratchet.pipeline.report import words
 from ratchet.pipeline.report.blocks import Column, card, figure, named, table, unfold
-from ratchet.pipeline.report.facts import ClassFacts, ReportFacts
+from ratchet.pipeline.report.facts import ReportFacts
 from ratchet.pipeline.report.markup import Html, tag
+from ratchet.pipeline.report.plot_facts import ClassFacts
 
 _MOST = 12
 _MOST_LISTED = 200

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ratchet.pipeline.report import words
 from ratchet.pipeline.report.blocks import figure
-from ratchet.pipeline.report.facts import CurveFacts, CurvesFacts, HistogramFacts, ReportFacts
+from ratchet.pipeline.report.facts import ReportFacts
 from ratchet.pipeline.report.markup import Html, tag
 from ratchet.pipeline.report.plot import (
     Axis,
@@ -22,6 +22,7 @@ from ratchet.pipeline.report.plot import (
     spot,
     unit_axis,
 )
+from ratchet.pipeline.report.plot_facts import CurveFacts, CurvesFacts, HistogramFacts
 
 _LINES = 8
 _DASHES = ("", " dash", " dot")

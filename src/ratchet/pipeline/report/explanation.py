@@ -19,14 +19,16 @@ from ratchet.pipeline.report.blocks import (
     unfold,
 )
 from ratchet.pipeline.report.facts import (
-    BarFacts,
-    EffectFacts,
-    ExplanationFacts,
-    ImportanceFacts,
     ReportFacts,
 )
 from ratchet.pipeline.report.markup import Html, join, tag
 from ratchet.pipeline.report.plot import Axis, Frame, Point, chart, cloud, nice_axis, rule
+from ratchet.pipeline.report.plot_facts import (
+    BarFacts,
+    EffectFacts,
+    ExplanationFacts,
+    ImportanceFacts,
+)
 
 TITLE = "What moves the scores"
 _MOST_BARS = 15
@@ -71,14 +73,16 @@ def _shuffled(found: ImportanceFacts) -> str:
 
 def _importance(found: ImportanceFacts, lead: str | None) -> list[Html | None]:
     bars = sorted(found.bars, key=lambda bar: -bar.value)
-    shown, rest = bars[:_MOST_BARS], bars[_MOST_BARS:]
     ends = [bar.value + (bar.se or 0.0) for bar in bars] + [0.0]
     low, high = min(0.0, *(bar.value for bar in bars)), max(ends) or 1.0
+    telling = [bar for bar in bars if _rounded(bar.value, high)] or bars
+    shown = telling[:_MOST_BARS]
+    rest = [bar for bar in bars if bar not in shown]
     heading = None if lead is None else tag("h3", "Loss by shuffling")
     under = None if lead is None else tag("p", lead, class_="hint")
     made: list[Html | None] = [card(heading, under, _bars(shown, low, high))]
     if rest:
-        summary = f"{words.counted(len(rest), 'column')} with less"
+        summary = f"{words.counted(len(rest), 'other column')}"
         made.append(unfold(summary, _bars(rest, low, high)))
     return made
 
@@ -113,10 +117,11 @@ def _rounded(value: float, largest: float) -> float:
 
 
 def _beeswarm(found: ExplanationFacts) -> Html:
-    shown = found.features[:_MOST_ROWS]
+    largest = max(feature.importance for feature in found.features) or 1.0
+    moving = [one for one in found.features if one.importance >= largest * 1e-3]
+    shown = (moving or found.features)[:_MOST_ROWS]
     effects = [effect for feature in shown for effect in feature.effects]
     x = nice_axis(min([*effects, 0.0]), max([*effects, 0.0]), most=6, pad=0.02)
-    largest = max((feature.importance for feature in shown), default=1.0) or 1.0
     rows = [
         _swarm_row(feature, x, f"swarm-{place}", feature.importance / largest)
         for place, feature in enumerate(shown)
@@ -135,7 +140,7 @@ def _beeswarm(found: ExplanationFacts) -> Html:
     below = "Each dot is a row: to the right the feature raised its score, to the left it lowered "
     below += "it. The bar and its number are the mean size of the effect."
     if more > 0:
-        below += f" {words.counted(more, 'more feature')} moved it less."
+        below += f" {words.counted(more, 'other feature')} moved it less."
     return figure(
         "Effect of each feature", key, tag("div", rows, class_="swarm"), below=below, wide=True
     )

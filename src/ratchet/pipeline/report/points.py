@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ratchet.pipeline.report.facts import (
+from ratchet.pipeline.report.plot_facts import (
     CurveFacts,
     CurvesFacts,
     EffectFacts,

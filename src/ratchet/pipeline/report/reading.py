@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ratchet.pipeline.report.facts import (
-    BarFacts,
     CandidateFacts,
     CheckFacts,
-    ClassFacts,
     ComparisonFacts,
     DataFacts,
     FaultFacts,
     FeatureFacts,
     GateFacts,
-    ImportanceFacts,
     MemberFacts,
     MetricFacts,
     PartFacts,
@@ -28,6 +25,11 @@ from ratchet.pipeline.report.facts import (
     StepFacts,
     ThresholdFacts,
     TrialFacts,
+)
+from ratchet.pipeline.report.plot_facts import (
+    BarFacts,
+    ClassFacts,
+    ImportanceFacts,
 )
 
 Json = Mapping[str, Any]

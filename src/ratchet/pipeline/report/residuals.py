@@ -5,7 +5,7 @@ from __future__ import annotations
 from ratchet.pipeline.report import words
 from ratchet.pipeline.report.blocks import figure, figures
 from ratchet.pipeline.report.curves import histogram, pairs, whisker
-from ratchet.pipeline.report.facts import CurvesFacts, ReportFacts
+from ratchet.pipeline.report.facts import ReportFacts
 from ratchet.pipeline.report.markup import Html
 from ratchet.pipeline.report.plot import (
     Axis,
@@ -19,6 +19,7 @@ from ratchet.pipeline.report.plot import (
     rule,
     spot,
 )
+from ratchet.pipeline.report.plot_facts import CurvesFacts
 
 
 def regression(facts: ReportFacts) -> Html | None:
