@@ -14,3 +14,8 @@ def now() -> datetime:
 def monotonic() -> float:
     """Seconds of a clock that never goes back; only differences mean something."""
     return time.monotonic()
+
+
+def processor() -> float:
+    """Seconds of processor time this process has used, all threads together."""
+    return time.process_time()

@@ -35,6 +35,12 @@ def predict(
         str,
         typer.Option(metavar="ALIAS", help="champion, challenger, staging, or a version's number."),
     ] = "champion",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the reasons for each row's score (SHAP values).")
+    ] = False,
+    reasons: Annotated[
+        int, typer.Option(min=1, max=50, help="With --explain: how many reasons a row gets.")
+    ] = 3,
 ) -> Answer:
     """Score a file of any size with a registered model."""
     from ratchet.errors import UsageError
@@ -47,7 +53,14 @@ def predict(
         raise UsageError(
             "With --json the predictions need a file to go to", fix="add --out FILE.csv"
         )
-    done = score_file(project, data.resolve(), model=model, out=out, stdout=sys.stdout.buffer)
+    done = score_file(
+        project,
+        data.resolve(),
+        model=model,
+        out=out,
+        stdout=sys.stdout.buffer,
+        reasons=reasons if explain else 0,
+    )
     body = {
         "rows": done.rows,
         "model": project.name,

@@ -87,7 +87,7 @@ def show_run(screen: Console, ended: Run) -> None:
         for line in checks_lines(ended.checks):
             screen.print(Text(f"  {line}"), soft_wrap=True)
     if ended.candidates:
-        screen.print(candidates_table(ended.candidates, ended.best))
+        screen.print(candidates_table(ended.candidates, ended.best, ended.metric))
     if ended.gates:
         screen.print(gates_table(ended.gates))
     if ended.metrics:
@@ -101,4 +101,8 @@ def show_run(screen: Console, ended: Run) -> None:
             Text(f"  {model['name']} version {model['version']}  {model['bundle']}"),
             soft_wrap=True,
         )
+    for climb in ended.climbed:
+        screen.print(Text(f"  {climb.update} was not enough: {climb.reason}"), soft_wrap=True)
+    if ended.report is not None:
+        screen.print(Text(f"  report {ended.report}"), soft_wrap=True)
     screen.print(Text(f"  run {ended.run_id}, {ended.seconds:.1f} s", style="dim"))

@@ -8,7 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-_SHOWN = ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "log_loss")
+_SHOWN = (
+    *("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", "log_loss"),
+    *("rmse", "mae", "median_ae", "r2"),
+)
+_ERRORS = ("rmse", "mae", "r2")
 
 
 def plain_table(*columns: str) -> Table:
@@ -49,9 +53,18 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     return "  ".join(f"{name} {figure(metrics[name])}" for name in _SHOWN if name in metrics)
 
 
-def candidates_table(candidates: Sequence[Mapping[str, Any]], best: str | None) -> Table:
-    """Every candidate with its cross-validation and test metrics; the best one marked."""
-    table = plain_table("", "candidate", "cv roc_auc", "cv log_loss", "test roc_auc", "seconds")
+def candidates_table(
+    candidates: Sequence[Mapping[str, Any]], best: str | None, metric: str = "roc_auc"
+) -> Table:
+    """Every candidate with its cross-validation and test metrics; the best one marked.
+
+    Columns are the metric that chose, and one to go with it.
+    """
+    beside = "log_loss" if metric == "roc_auc" else "r2" if metric in _ERRORS else "roc_auc"
+    shown = (metric, beside)
+    table = plain_table(
+        "", "candidate", *(f"cv {name}" for name in shown), f"test {metric}", "trials", "seconds"
+    )
     for candidate in candidates:
         if candidate.get("status") == "failed":
             table.add_row("✗", candidate["name"], Text(str(candidate.get("error")), style="red"))
@@ -60,9 +73,9 @@ def candidates_table(candidates: Sequence[Mapping[str, Any]], best: str | None) 
         table.add_row(
             "→" if chosen else "",
             Text(candidate["name"], style="bold" if chosen else ""),
-            _spread(candidate["cv"].get("roc_auc")),
-            _spread(candidate["cv"].get("log_loss")),
-            figure(candidate["test"].get("roc_auc")),
+            *(_spread(candidate["cv"].get(name)) for name in shown),
+            figure(candidate["test"].get(metric)),
+            str(candidate.get("trials", 1)),
             f"{candidate['seconds']:.1f}",
         )
     return table

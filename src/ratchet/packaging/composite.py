@@ -6,7 +6,9 @@ Each distinct recipe encodes a row once, however many members share it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +33,13 @@ Scores = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 
 BLOCK = 32_768
-"""Rows of a table encoded at once: bounds the memory next to the scores."""
+"""Rows of a table scored at once by a thread: bounds the memory next to the scores."""
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,19 +89,32 @@ class Composite:
         return any(recipe.derivation.features for recipe in self.recipes)
 
     def score(self, frame: pl.DataFrame) -> Scores:
-        """Scores float64 (n, k) of the raw rows of a Polars frame.
+        """Scores float64 (n, k) of the raw rows of a Polars frame, on every core if it is large.
 
         Raises:
             DataError: a value is of another kind than in training.
         """
         scores = np.empty((frame.height, self.outputs))
-        for start in range(0, frame.height, BLOCK):
-            block = frame.slice(start, BLOCK)
-            parts: dict[int, Scores] = {}
-            for place, recipe in enumerate(self.recipes):
-                self._add(parts, place, recipe.matrix(block))  # one matrix in memory at a time
-            scores[start : start + BLOCK] = self._join(parts)
+
+        def fill(start: int) -> None:
+            scores[start : start + BLOCK] = self._score_block(frame.slice(start, BLOCK))
+
+        starts = range(0, frame.height, BLOCK)
+        workers = min(len(starts), available_cores())
+        if workers <= 1:
+            for start in starts:
+                fill(start)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(fill, starts):
+                    pass
         return scores
+
+    def _score_block(self, block: pl.DataFrame) -> Scores:
+        parts: dict[int, Scores] = {}
+        for place, recipe in enumerate(self.recipes):
+            self._add(parts, place, recipe.matrix(block))  # one matrix in memory at a time
+        return self._join(parts)
 
     def score_one(self, record: Record) -> Scores:
         """Scores float64 (1, k) of one raw row, the fast way.

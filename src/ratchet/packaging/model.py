@@ -119,6 +119,11 @@ class Model:
         return self._composite.members
 
     @property
+    def composite(self) -> Composite:
+        """Members, recipes and the way from rows to scores."""
+        return self._composite
+
+    @property
     def calibration(self) -> Calibration | None:
         """What the mean of the members' scores goes through, if anything."""
         return self._composite.composition.calibration

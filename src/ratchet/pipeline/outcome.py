@@ -69,8 +69,10 @@ class Run:
         gates: every gate with value, threshold, verdict and reason.
         model: name, version, uri, bundle and digest of the registered version, or None.
         metrics: of the best candidate on the test rows.
+        metric: the one that chose among the candidates.
         update: how the model was made: ``retune``, ``refit`` or ``incremental``.
         climbed: the cheaper ways that were tried before it, and why they were not enough.
+        report: the run's HTML page, if it has one.
         seconds: wall time.
         fault: the error that ended a failed run.
     """
@@ -90,8 +92,10 @@ class Run:
     gates: tuple[Mapping[str, Any], ...] = ()
     model: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = ""
     update: Rung = "retune"
     climbed: tuple[Climb, ...] = ()
+    report: str | None = None
     fault: RatchetError | None = None
 
     @property
@@ -118,8 +122,10 @@ class Run:
             "gates": [dict(gate) for gate in self.gates],
             "model": dict(self.model) if self.model else None,
             "metrics": dict(self.metrics),
+            "metric": self.metric,
             "update": self.update,
             "climbed": [climb.to_json() for climb in self.climbed],
+            "report": self.report,
             "seconds": round(self.seconds, 3),
             "error": self.fault.to_json() if self.fault else None,
         }

@@ -6,7 +6,6 @@ open; the next one takes the lease over, goes on from the last finished step, an
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from ratchet.errors import RatchetError, UnreachableError, UsageError
 from ratchet.pipeline import store
 from ratchet.pipeline.cache import inputs_key, result_settings, step_key
 from ratchet.pipeline.checking import check_settings, stale
+from ratchet.pipeline.ending import leave_record, log_step, page_of
 from ratchet.pipeline.graph import STEPS
 from ratchet.pipeline.outcome import Climb, Outcome, Run, StepRecord
 from ratchet.pipeline.request import Request
@@ -75,7 +75,7 @@ class _Session:
         self.ledger = ledger
         self.request = request
         self.reporter = reporter
-        self.began = clock.monotonic()
+        self.began, self.worked = clock.monotonic(), clock.processor()
         self.workspace = Workspace(project.open_lake(), project.settings.data)
         self.outputs: dict[str, StepOutput] = {}
         self.records: list[StepRecord] = []
@@ -258,17 +258,17 @@ class _Session:
                 cached=found is not None,
             )
         )
-        self._report(step, output, seconds, reused=found is not None)
+        self._tell(step, output, seconds, reused=found is not None)
         return output
 
-    def _report(self, step: Step, output: StepOutput, seconds: float, *, reused: bool) -> None:
+    def _tell(self, step: Step, output: StepOutput, seconds: float, *, reused: bool) -> None:
         verdict = output.facts.get("verdict")
         stopped = verdict is not None and not verdict["passed"]
         status = "stopped" if stopped else "reused" if reused else "done"
         detail = step.says(output.facts)
         self.records.append(StepRecord(step.name, status, seconds, reused, detail))
         self.reporter.finished(step.name, seconds, status, detail)
-        self._log(step.name, status, seconds, detail)
+        log_step(self.project, self.run_id, (step.name, status, seconds, detail))
 
     def _recall(self, step: Step, key: str) -> StepOutput | None:
         if not step.reusable:
@@ -306,6 +306,7 @@ class _Session:
             self.champion,
             self.request,
             self.began,
+            self.worked,
             self.update,
             self.reporter,
         )
@@ -322,7 +323,7 @@ class _Session:
         self.ledger.record_step(
             LedgerStep(self.run_id, step.name, "failed", key=key, seconds=seconds, error=told)
         )
-        self._log(step.name, "failed", seconds, told["what"])
+        log_step(self.project, self.run_id, (step.name, "failed", seconds, told["what"]))
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -341,10 +342,7 @@ class _Session:
             summary=body,
             notices=notices(self.project, ended),
         )
-        folder = self.project.runs / self.run_id
-        with store.storing():
-            folder.mkdir(parents=True, exist_ok=True)
-        store.write_atomic(folder / "run.json", json.dumps(body, indent=1, ensure_ascii=False))
+        leave_record(self.project, self.ledger, ended, self.outputs)
         return ended
 
     def _result(self, outcome: Outcome, reason: str, fault: RatchetError | None) -> Run:
@@ -364,22 +362,7 @@ class _Session:
             champion=self.champion,
             update=self.update,
             climbed=tuple(self.climbed),
+            report=page_of(self.project, self.run_id, outcome, self.outputs),
             fault=fault,
             **summarise(self.outputs),
         )
-
-    def _log(self, step: str, status: str, seconds: float, detail: str) -> None:
-        """One JSON line a step in the run's own log."""
-        line = {
-            "at": clock.now().isoformat(),
-            "run": self.run_id,
-            "step": step,
-            "status": status,
-            "seconds": round(seconds, 4),
-            "detail": detail,
-        }
-        folder = self.project.runs / self.run_id
-        with store.storing():
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line, ensure_ascii=False) + "\n")

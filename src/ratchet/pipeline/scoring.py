@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.data.sources.port import Source
+    from ratchet.evaluation.explain import Explainer
     from ratchet.ledger.versions import Version
     from ratchet.packaging.model import Model
     from ratchet.project import Project
+
+_TYPICAL = 200
+"""Rows of the lake that scores are explained against."""
 
 ALIASES = ("champion", "challenger", "staging")
 
@@ -64,7 +68,13 @@ def _nothing(name: str) -> UsageError:
 
 
 def score_file(
-    project: Project, data: Path, *, model: str, out: Path | None, stdout: IO[bytes]
+    project: Project,
+    data: Path,
+    *,
+    model: str,
+    out: Path | None,
+    stdout: IO[bytes],
+    reasons: int = 0,
 ) -> Scored:
     """Score every row of a CSV or Parquet file.
 
@@ -72,6 +82,7 @@ def score_file(
         data: the rows; columns the model does not read are ignored, the id is kept.
         model: an alias or a version's number.
         out: where the predictions go, ``.csv`` or ``.parquet``; standard output without.
+        reasons: how many reasons each row gets, in words and with the effect on its score.
 
     Raises:
         UsageError: no such model, or an output of another format.
@@ -86,7 +97,8 @@ def score_file(
     version = find_version(project, model)
     loaded = Model.load(project.state / version.bundle_path)
     source = _source(project, data, loaded)
-    frames = _Predicted(project, source, loaded)
+    explain = Explaining.of(project, loaded, reasons) if reasons else None
+    frames = _Predicted(project, source, loaded, explain)
     if out is None:
         _write_csv(iter(frames), stdout)
     elif out.suffix == ".csv":
@@ -113,10 +125,80 @@ def _source(project: Project, data: Path, model: Model) -> Source:
         raise UsageError(error.what, why=error.why, fix=error.fix, code=error.name) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """Gives rows the reasons for their scores: what moved each away from that of typical rows."""
+
+    model: Model
+    explainer: Explainer
+    reasons: int
+
+    @classmethod
+    def of(cls, project: Project, model: Model, reasons: int) -> Explaining:
+        """Explains against rows of the lake's newest table.
+
+        Raises:
+            UsageError: the lake has no rows, or the model cannot be explained.
+        """
+        from ratchet.data.task import Task
+        from ratchet.evaluation.explain import prepare_explainer
+        from ratchet.evaluation.measures import Undefined
+        from ratchet.pipeline.explaining import subject_of
+
+        task = Task(model.task, model.classes)  # type: ignore[arg-type]
+        subject = subject_of(model.composite, task, _typical_rows(project, model))
+        found = prepare_explainer(subject)
+        if isinstance(found, Undefined):
+            raise UsageError("This model cannot be explained", why=found.reason)
+        return cls(model, found, reasons)
+
+    def columns(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """``reason_1`` in words and ``effect_1`` as a number, and so on, for each row."""
+        import polars as pl
+
+        from ratchet.evaluation.explain import explain_rows
+        from ratchet.pipeline.explaining import encode_all
+
+        X = encode_all(self.model.composite.recipes, batch)
+        found = explain_rows(self.explainer, X, batch)
+        told = [found.reasons(row, top=self.reasons) for row in range(batch.height)]
+        made: dict[str, pl.Series] = {}
+        for place in range(self.reasons):
+            nth = [row[place] if place < len(row) else None for row in told]
+            made[f"reason_{place + 1}"] = pl.Series(
+                [None if reason is None else reason.text for reason in nth], dtype=pl.String
+            )
+            made[f"effect_{place + 1}"] = pl.Series(
+                [None if reason is None else reason.effect for reason in nth], dtype=pl.Float64
+            )
+        return pl.DataFrame(made)
+
+
+def _typical_rows(project: Project, model: Model) -> pl.DataFrame:
+    """Rows of the lake, spread evenly over its newest version."""
+    from ratchet.pipeline.steps.ingest import TABLE
+
+    lake = project.open_lake()
+    snapshot = lake.latest(TABLE)
+    columns = [column.name for column in model.signature.inputs]
+    if snapshot is None or not snapshot.rows:
+        raise UsageError(
+            "There are no rows to explain scores against",
+            why="the project's lake is empty",
+            fix="run `ratchet run` in this project first",
+        )
+    known = [name for name in columns if name in snapshot.schema.names]
+    step = max(1, snapshot.rows // _TYPICAL)
+    return lake.scan(snapshot, known).gather_every(step).head(_TYPICAL).collect()
+
+
 class _Predicted:
     """The predictions, batch by batch, with what became known on the way."""
 
-    def __init__(self, project: Project, source: Source, model: Model) -> None:
+    def __init__(
+        self, project: Project, source: Source, model: Model, explain: Explaining | None
+    ) -> None:
+        self._explain = explain
         self._id = project.settings.data.id
         self._source = source
         self._model = model
@@ -133,6 +215,8 @@ class _Predicted:
             columns = pl.DataFrame(found.to_columns())
             if self._id is not None and self._id in batch.columns:
                 columns = columns.insert_column(0, batch[self._id])
+            if self._explain is not None:
+                columns = columns.hstack(self._explain.columns(batch))
             yield columns
 
 

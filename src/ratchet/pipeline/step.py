@@ -93,6 +93,7 @@ class StepContext:
         outputs: the steps that came before.
         champion: the serving version when the run began, as the ledger tells it, or None.
         began: when the run began, on the monotonic clock in seconds: a budget counts from there.
+        worked: the processor seconds that this process had used then.
         update: how the model is made: anew, or from the one that serves.
     """
 
@@ -105,6 +106,7 @@ class StepContext:
     champion: Mapping[str, Any] | None
     request: Request
     began: float
+    worked: float
     update: Rung = "retune"
     reporter: Reporter = field(default_factory=Silent)
 

@@ -19,8 +19,9 @@ def summarise(outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
         }
     if "validate" in outputs:
         fields["checks"] = _checks(outputs)
-    if "train" in outputs:
+    if "train" in outputs and "best" in outputs["train"].facts:
         fields["best"] = outputs["train"].facts["best"]
+        fields["metric"] = outputs["train"].facts["metric"]
         fields["candidates"] = tuple(_candidates(outputs))
     if "evaluate" in outputs:
         fields["metrics"] = outputs["evaluate"].facts["metrics"]

@@ -91,7 +91,9 @@ def test_every_form_of_the_data_gives_the_same_answer(model, fresh, monkeypatch)
     one = model.predict(records[4])
     assert (one.labels, len(one)) == ([whole.labels[4]], 1)
     monkeypatch.setattr(composites, "BLOCK", 7)
-    assert np.abs(model.score(fresh) - whole.probabilities).max() < 1e-15
+    for cores in (1, 3):
+        monkeypatch.setattr(composites, "available_cores", lambda cores=cores: cores)
+        assert np.abs(model.score(fresh) - whole.probabilities).max() < 1e-15
     batches = list(model.predict_batches(fresh.iter_slices(128)))
     assert [len(batch) for batch in batches] == [128, 128, 44]
     assert [label for batch in batches for label in batch.labels] == whole.labels
@@ -126,13 +128,17 @@ def test_a_table_of_something_else_is_refused(model):
         assert caught.value.name == "columns_missing"
 
 
-def test_a_value_of_another_kind_names_record_and_column(model, fresh):
+def test_a_value_of_another_kind_names_record_and_column(model, fresh, monkeypatch):
     good, bad = record_of(train("lightgbm")), {"tenure": "three"}
     with pytest.raises(DataError) as caught:
         model.predict([good, bad])
     assert caught.value.where == "record 1, tenure"
     with pytest.raises(DataError, match="tenure"):
         model.predict(fresh.with_columns(tenure=pl.lit("three")))
+    late = pl.Series([None] * 299 + ["three"])
+    monkeypatch.setattr(composites, "BLOCK", 50)
+    with pytest.raises(DataError, match="tenure"):
+        model.score(fresh.with_columns(tenure=late))
     with pytest.raises(DataError, match="not an object"):
         model.predict([good, "row"])
 

@@ -91,8 +91,20 @@ def test_unknown_and_missing_labels_are_named() -> None:
         task.encode(y("Yes", "Perhaps"))
     with pytest.raises(DataError, match="missing in 2 of 3 rows"):
         task.encode(y("Yes", None, None))
-    with pytest.raises(ValueError, match="no classes"):
-        Task("regression", ()).encode(y(1.0))
+
+
+def test_numbers_are_learned_as_they_are() -> None:
+    task = Task("regression", ())
+    assert task.outputs == 1
+    assert task.encode(y(1, 5)).tolist() == [1.0, 5.0]
+    assert task.encode(y(1, 5)).dtype == "float64"
+    for strange, says in (
+        (y(1.0, float("inf")), "infinity in 1 rows"),
+        (y(1.0, float("nan"), None), "missing in 2 of 3 rows"),
+        (y("a", "b"), "does not fit data.task: regression"),
+    ):
+        with pytest.raises(DataError, match=says):
+            task.encode(strange)
 
 
 @pytest.mark.parametrize("classes", [("No", "Yes"), (0, 1), (False, True), (0.0, 1.0)])

@@ -1,14 +1,54 @@
 import pytest
 from pydantic import ValidationError
 
-from ratchet.training.settings import TrainingSettings, TuningSettings
+from ratchet.training.settings import ThresholdSettings, TrainingSettings, TuningSettings
 
 
-def test_an_empty_section_names_three_algorithms():
+def test_an_empty_section_names_four_algorithms():
     for raw in ({}, {"algorithms": {}}, {"algorithms": None}):
         settings = TrainingSettings.model_validate(raw)
-        assert list(settings.algorithms) == ["lightgbm", "random_forest", "logistic_regression"]
+        named = ["lightgbm", "random_forest", "extra_trees", "logistic_regression"]
+        assert list(settings.algorithms) == named
         assert settings.folds_for(3) == 5
+
+
+@pytest.mark.parametrize(
+    ("raw", "seconds", "searches"),
+    [
+        ({}, 60.0, True),
+        ({"time": "10m"}, 600.0, True),
+        ({"trials": 50}, None, True),
+        ({"trials": 50, "time": "2m"}, 120.0, True),
+        ({"trials": 0}, None, False),
+        ({"folds": 0}, 60.0, False),
+    ],
+)
+def test_a_search_ends_by_time_or_by_trials(raw, seconds, searches):
+    tuning = TuningSettings.model_validate(raw)
+    assert (tuning.seconds, tuning.searches) == (seconds, searches)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"value": 0.3},
+        {"maximize": "f1"},
+        {"cost": {"false_positive": 1, "false_negative": 5}},
+        {"precision": 0.8},
+        {"recall": 0.9},
+    ],
+)
+def test_a_threshold_is_chosen_in_one_way(raw):
+    given = ThresholdSettings.model_validate(raw).model_dump(exclude_none=True)
+    assert given == raw
+
+
+@pytest.mark.parametrize(
+    "raw", [{}, {"value": 0.3, "maximize": "f1"}, {"value": 1.2}, {"maximize": "auc"}]
+)
+def test_a_threshold_is_not_chosen_in_two_or_none(raw):
+    with pytest.raises(ValidationError):
+        ThresholdSettings.model_validate(raw)
 
 
 def test_an_algorithm_without_parameters_may_be_left_blank():
@@ -24,6 +64,9 @@ def test_an_algorithm_without_parameters_may_be_left_blank():
         {"cores": 0},
         {"tuning": {"folds": 1}},
         {"tuning": "none"},
+        {"tuning": {"time": "soon"}},
+        {"memory": "much"},
+        {"update": "sometimes"},
         {"class_weight": "heavy"},
         {"class_weight": {"a": 0}},
         {"algorithms": ["svm"]},
@@ -47,6 +90,6 @@ def test_weights_keep_the_type_of_their_class():
 
 
 def test_every_key_is_described():
-    for model in (TrainingSettings, TuningSettings):
+    for model in (TrainingSettings, TuningSettings, ThresholdSettings):
         for name, field in model.model_fields.items():
             assert field.description, name

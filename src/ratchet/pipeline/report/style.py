@@ -267,6 +267,7 @@ tbody th.long{min-width:14rem;max-width:18rem}
 .ylabel{margin-left:-2.7rem}
 }
 @media print{
+*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 body{background:#fff;font-size:10.5pt}
 nav.contents,.skip{display:none}
 .card,figure,details,.tiles{box-shadow:none}

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from ratchet.training.search.store import OptunaStore
 
 _AFTER_SECONDS = 6.0
-"""What evaluating, packaging, judging and registering a small model takes."""
-_AFTER_SHARE = 1.5
+"""What evaluating, packaging, judging and registering a small model takes on a machine at rest."""
+_AFTER_SHARE = 1.0
 """And for many rows: so many times what the steps before training took."""
-_MOST_AFTER = 0.5
-"""Never more than this share of the budget is kept for it."""
-_FEWEST_NEW = 50
+_MOST_SLOWED = 3.0
+"""A machine that is slower than that for us is not waited for."""
+_LEAST_TRAINING = 0.4
+"""Training gets at least this share of the budget."""
 
 
 def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Trained:
@@ -75,10 +76,12 @@ def _deadline(context: StepContext) -> Deadline:
     tuning = context.settings.training.tuning
     if tuning == "off" or not tuning.searches or tuning.seconds is None:
         return NEVER
-    budget = tuning.seconds
-    spent = clock.monotonic() - context.began
-    after = min(_MOST_AFTER * budget, max(_AFTER_SECONDS, _AFTER_SHARE * spent))
-    return Deadline(context.began + budget - after)
+    budget, now = tuning.seconds, clock.monotonic()
+    spent = now - context.began
+    # On a busy machine a second of work takes longer: as much longer as it did until now.
+    slowed = min(_MOST_SLOWED, max(1.0, spent / max(clock.processor() - context.worked, 0.1)))
+    after = _AFTER_SECONDS * slowed + _AFTER_SHARE * spent
+    return Deadline(max(context.began + budget - after, now + _LEAST_TRAINING * budget))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from ratchet.training.deadline import Deadline
 Floats = npt.NDArray[np.float64]
 BLOCK = 16_384
 NEWTON_WORK = 2e9
-"""Up to rows x coefficients squared of this, a step of Newton's method takes under half a second."""
+"""Up to rows x coefficients squared of this a step of Newton's method takes half a second."""
 NEWTON_COEFFICIENTS = 400
 NEWTON_TOLERANCE = 1e-6
 """Newton's method doubles the right digits with each step: a close end costs a step or two."""

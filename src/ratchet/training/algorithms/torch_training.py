@@ -40,6 +40,9 @@ from ratchet.training.targets import Standard
 FIRST_MOMENT, SECOND_MOMENT, TINY = 0.9, 0.999, 1e-8
 LARGEST_GRADIENT: Final = 1.0
 JUDGED_AT_ONCE: Final = 4096
+LEAST_EPOCHS, LEAST_STEPS = 3, 100
+"""What is kept at least, whatever the validation rows say: where they hold next to none of a rare
+class, or come from a drifted world, the loss on them may rise from the first epoch on."""
 _UNDECAYED: Final = ("signs", "_scale", "_offset")
 
 
@@ -93,6 +96,7 @@ class Training:
         self._decay = self._held(self._flat.fill(plain, plan.decay))
         self._random = torch.Generator(device=device)
         self._batches = max(1, self._source.count // plan.batch)
+        self._least = min(LEAST_EPOCHS, math.ceil(LEAST_STEPS / self._batches))
         self._epoch = self._batch = self._step = self._best_epoch = 0
         self._best_loss, self._finished = math.inf, False
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -177,7 +181,7 @@ class Training:
         loss, hits = (self._sums / self._source.count).tolist()
         seen = self._judge()
         if seen is not None:
-            if seen[0] < self._best_loss:
+            if seen[0] < self._best_loss or self._epoch <= self._least:
                 self._best_loss, self._best_epoch = seen[0], self._epoch
                 self._best.copy_(self._average)
             patience = self._plan.patience
