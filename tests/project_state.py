@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +72,31 @@ def ask(database: Path, query: str) -> tuple[tuple[object, ...], ...]:
         raise
     finally:
         connection.close()
+
+
+MIGRATED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+SqlAlchemyStore(sys.argv[1], sys.argv[2])
+"""
+
+
+def make_tracking(state: Path) -> Path:
+    """An MLflow store with nothing in it: making one takes seconds, copying it does not."""
+    state.mkdir(parents=True)
+    uri, artifacts = f"sqlite:///{state}/mlflow.db", (state / "artifacts").as_uri()
+    subprocess.run(
+        [sys.executable, "-c", MIGRATED, uri, artifacts], check=True, capture_output=True
+    )
+    return state / "mlflow.db"
+
+
+def give_tracking(folder: Path, store: Path) -> Path:
+    """A project that was never run, with a copy of an empty MLflow store."""
+    (folder / ".ratchet").mkdir(parents=True)
+    shutil.copy(store, folder / ".ratchet" / "mlflow.db")
+    return folder
 
 
 def half_written(folder: Path) -> list[str]:

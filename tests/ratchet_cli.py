@@ -79,6 +79,30 @@ def customers(rows: int, *, seed: int = 0, start: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
+def houses(rows: int, *, seed: int = 0, start: int = 0) -> str:
+    """A small table of house prices as CSV text: three numbers, a category, an id and the price."""
+    rng = np.random.default_rng([seed, start, 1])
+    area = np.round(rng.uniform(30, 200, rows), 1)
+    rooms = rng.integers(1, 7, rows)
+    zone = rng.choice(["centre", "suburb", "country"], rows)
+    year = rng.integers(1950, 2024, rows)
+    place = 60_000 * (zone == "centre") - 20_000 * (zone == "country")
+    noise = rng.normal(0, 15_000, rows)
+    price = 1500 * area + 9000 * rooms + place + 300 * (year - 1950) + noise
+    lines = ["house,area,rooms,zone,year,price"]
+    lines += [
+        f"H{start + i:06d},{area[i]},{rooms[i]},{zone[i]},{year[i]},{price[i]:.0f}"
+        for i in range(rows)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def add_rows(file: Path, more: str) -> None:
+    """Append the rows of a table to a CSV file with the same columns."""
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(more.partition("\n")[2])
+
+
 SMALL = """\
 project: small
 data:

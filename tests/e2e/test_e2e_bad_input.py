@@ -44,13 +44,6 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    started = Driver(tmp_path_factory.mktemp("driver"))
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def project(champion: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(champion, tmp_path / "small"))

@@ -289,15 +289,16 @@ def _print_models(console: Console, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print("No model yet: train one with `ratchet run`.")
         return
-    table = plain_table("version", "alias", "status", "created (UTC)", "roc_auc", "log_loss", "run")
+    numeric = any("rmse" in row["metrics"] for row in rows)
+    shown = ("rmse", "r2") if numeric else ("roc_auc", "log_loss")
+    table = plain_table("version", "alias", "status", "created (UTC)", *shown, "run")
     for row in rows:
         table.add_row(
             str(row["version"]),
             Text(", ".join(row["aliases"]), style="bold green"),
             row["status"],
             row["created"][:19].replace("T", " "),
-            figure(row["metrics"].get("roc_auc")),
-            figure(row["metrics"].get("log_loss")),
+            *(figure(row["metrics"].get(name)) for name in shown),
             row["run_id"],
         )
     console.print(table)

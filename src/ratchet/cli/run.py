@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,8 +102,15 @@ def show_run(screen: Console, ended: Run) -> None:
             Text(f"  {model['name']} version {model['version']}  {model['bundle']}"),
             soft_wrap=True,
         )
-    for climb in ended.climbed:
-        screen.print(Text(f"  {climb.update} was not enough: {climb.reason}"), soft_wrap=True)
-    if ended.report is not None:
-        screen.print(Text(f"  report {ended.report}"), soft_wrap=True)
+    print_made(screen, [climb.to_json() for climb in ended.climbed], ended.report)
     screen.print(Text(f"  run {ended.run_id}, {ended.seconds:.1f} s", style="dim"))
+
+
+def print_made(screen: Console, climbed: Iterable[Mapping[str, str]], report: str | None) -> None:
+    """What was tried before the model that it ended with, and where the page is."""
+    from rich.text import Text
+
+    for climb in climbed:
+        screen.print(Text(f"  {climb['update']} was not enough: {climb['reason']}"), soft_wrap=True)
+    if report is not None:
+        screen.print(Text(f"  report {report}"), soft_wrap=True)

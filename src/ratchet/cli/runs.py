@@ -95,28 +95,34 @@ def _print_runs(console: Console, runs: tuple[Run, ...]) -> None:
     if not runs:
         console.print("No run yet: start one with `ratchet run`.")
         return
-    table = plain_table(
-        "run", "started (UTC)", "trigger", "outcome", "roc_auc", "seconds", "reason"
-    )
+    # Runs of one project are judged by one metric, unless that was changed on the way.
+    metrics = dict.fromkeys(_metric(run) for run in runs if run.summary.get("metrics"))
+    named = next(iter(metrics)) if len(metrics) == 1 else "test"
+    table = plain_table("run", "started (UTC)", "trigger", "outcome", named, "seconds", "reason")
     for run in runs:
         outcome = run.outcome or "open"
-        auc = run.summary.get("metrics", {}).get("roc_auc")
+        value = figure(run.summary.get("metrics", {}).get(_metric(run)))
         table.add_row(
             run.run_id,
             f"{run.started:%Y-%m-%d %H:%M:%S}",
             run.trigger,
             Text(outcome, style=_STYLES.get(outcome, "")),
-            figure(auc),
+            value if len(metrics) < 2 or value == "-" else f"{_metric(run)} {value}",
             "-" if run.seconds is None else f"{run.seconds:.1f}",
             Text(run.reason),
         )
     console.print(table)
 
 
+def _metric(run: Run) -> str:
+    """The metric that the run's model was chosen by."""
+    return run.summary.get("metric") or "roc_auc"
+
+
 def _print_run(console: Console, run: Run, steps: tuple[Step, ...]) -> None:
     from rich.text import Text
 
-    from ratchet.cli.run import _STYLES
+    from ratchet.cli.run import _STYLES, print_made
     from ratchet.cli.tables import (
         candidates_table,
         checks_lines,
@@ -128,10 +134,11 @@ def _print_run(console: Console, run: Run, steps: tuple[Step, ...]) -> None:
     outcome = run.outcome or "open"
     console.print(Text.assemble((run.run_id, "bold"), f"  {run.started:%Y-%m-%d %H:%M:%S} UTC"))
     table = plain_table("step", "status", "seconds", "detail")
-    details = {step["name"]: step.get("detail", "") for step in run.summary.get("steps", [])}
+    told = {step["name"]: step for step in run.summary.get("steps", [])}
     for step in steps:
-        error = step.error["what"] if step.error else details.get(step.name, "")
-        status = "reused" if step.cached else step.status
+        known = told.get(step.name, {})
+        error = step.error["what"] if step.error else known.get("detail", "")
+        status = known.get("status") or ("reused" if step.cached else step.status)
         table.add_row(step.name, status, f"{step.seconds or 0:.2f}", Text(str(error)))
     console.print(table)
     summary = run.summary
@@ -139,7 +146,7 @@ def _print_run(console: Console, run: Run, steps: tuple[Step, ...]) -> None:
         for line in checks_lines(summary["checks"]):
             console.print(Text(f"  {line}"), soft_wrap=True)
     if summary.get("candidates"):
-        console.print(candidates_table(summary["candidates"], summary.get("best")))
+        console.print(candidates_table(summary["candidates"], summary.get("best"), _metric(run)))
     if summary.get("gates"):
         console.print(gates_table(summary["gates"]))
     if summary.get("metrics"):
@@ -147,3 +154,4 @@ def _print_run(console: Console, run: Run, steps: tuple[Step, ...]) -> None:
     console.print(
         Text.assemble((outcome, _STYLES.get(outcome, "")), f": {run.reason}"), soft_wrap=True
     )
+    print_made(console, summary.get("climbed", ()), summary.get("report"))

@@ -32,6 +32,8 @@ def figure(value: Any) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
@@ -42,7 +44,9 @@ def gate_figure(name: str, value: float | None) -> str:
     if name == "latency_p95":
         return f"{value * 1000:.3g} ms"
     if name in ("size", "memory"):
-        return f"{value / 1e6:.3g} MB"
+        from ratchet.gates.budget import show_bytes
+
+        return show_bytes(value)
     if name == "parity":
         return f"{value:.0e}"
     return figure(value if value else 0.0)
@@ -82,7 +86,11 @@ def candidates_table(
 
 
 def _spread(pair: Sequence[float] | None) -> str:
-    return f"{pair[0]:.4f} ± {pair[1]:.4f}" if pair else "-"
+    if not pair:
+        return "-"
+    if abs(pair[0]) >= 1000:
+        return f"{pair[0]:,.0f} ± {pair[1]:,.0f}"
+    return f"{figure(pair[0])} ± {figure(pair[1])}"
 
 
 def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:

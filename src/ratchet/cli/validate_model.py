@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Least = Annotated[float | None, typer.Option(min=0.0, max=1.0)]
+Most = Annotated[float | None, typer.Option(min=0.0)]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,10 @@ def validate_model(
     min_recall: Least = None,
     min_f1: Least = None,
     min_roc_auc: Least = None,
+    min_r2: Least = None,
+    max_log_loss: Most = None,
+    max_rmse: Most = None,
+    max_mae: Most = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -50,7 +55,7 @@ def validate_model(
 ) -> Answer:
     """Hold a registered model against minimum metrics; exit code 3 when it falls short.
 
-    Without any --min-* option the project's own gates.minimum are used.
+    Without any --min-* or --max-* option the project's own gates.minimum are used.
     """
     from ratchet.pipeline.store import write_atomic
     from ratchet.pipeline.validating import validate_version
@@ -61,6 +66,10 @@ def validate_model(
         "recall": min_recall,
         "f1": min_f1,
         "roc_auc": min_roc_auc,
+        "r2": min_r2,
+        "log_loss": max_log_loss,
+        "rmse": max_rmse,
+        "mae": max_mae,
     }
     least = {name: value for name, value in given.items() if value is not None}
     found = validate_version(options.load(), model_name, least, data.resolve() if data else None)

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from ratchet.data.hashing import row_hash, stable_hash, to_unit
+from ratchet.data.kept import KeptRows
 from ratchet.data.roles import Roles
 from ratchet.data.schema import TableSchema
 from ratchet.data.settings import SplitSettings
@@ -55,29 +56,80 @@ def assign(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Tas
     """
     if not frame.height:
         raise ValueError("there are no rows to split")
+    keys = split_keys(frame, choose_method(settings, roles), roles, settings)
+    return assign_keys(keys, frame.get_column(roles.target), roles, settings, task)
+
+
+def assign_rows(
+    kept: KeptRows, target: pl.Series, roles: Roles, settings: SplitSettings, task: Task
+) -> pl.Series:
+    """As :func:`assign`, of rows that need not lie in memory; ``target`` (n_rows,) is their own.
+
+    Raises as :func:`assign` does.
+    """
+    if not kept.rows:
+        raise ValueError("there are no rows to split")
     method = choose_method(settings, roles)
-    parts = _METHODS[method](frame, roles, settings, task)
+    whole = {"time": roles.time, "group": roles.group, "column": settings.column}.get(method)
+    # One column of all rows, so that what is wrong with it is counted in all rows.
+    chunks = [kept.select([whole])] if whole in kept.columns else kept.chunks()
+    keys = np.concatenate([split_keys(chunk, method, roles, settings) for chunk in chunks])
+    return assign_keys(keys, target, roles, settings, task)
+
+
+def split_keys(
+    frame: pl.DataFrame, method: Method, roles: Roles, settings: SplitSettings
+) -> np.ndarray:
+    """The one number of each row (n_rows,) that decides where it goes.
+
+    A hash of its id, group or features (uint64), its moment, or the part that a column names.
+
+    Raises DataError as :func:`assign` does.
+    """
+    if method == "stratified":
+        return _content(frame, roles, settings.seed)
+    if method == "hash":
+        return _id_hashes(frame, roles, settings.seed)
+    if method == "group":
+        groups = frame.get_column(_named(roles.group, method))
+        _require_filled(groups, "group")
+        return stable_hash(groups, settings.seed)
+    if method == "time":
+        return _moments(frame, _named(roles.time, method))
+    return _said_parts(frame, _named(settings.column, method))
+
+
+def assign_keys(
+    keys: np.ndarray, target: pl.Series, roles: Roles, settings: SplitSettings, task: Task
+) -> pl.Series:
+    """The part of every row, from what :func:`split_keys` and the target say of all rows.
+
+    Raises DataError ``split_impossible``.
+    """
+    method = choose_method(settings, roles)
+    if method == "stratified":
+        parts = _stratified(keys, task.encode(target), settings, task)
+    elif method == "time":
+        parts = _by_time(keys, settings)
+    else:
+        parts = keys if method == "column" else _cut(keys, settings)
     _require_both_ends(parts, method, settings)
     return pl.Series(PART, parts, dtype=pl.UInt8)
 
 
-def _by_hash(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
-    if roles.id is None:
-        raise ValueError("a split by hash needs an id column")
-    ids = frame.get_column(roles.id)
-    hashes = stable_hash(ids, settings.seed)
+def _named(column: str | None, method: Method) -> str:
+    if column is None:
+        raise ValueError(f"a split by {method} needs a column")
+    return column
+
+
+def _id_hashes(frame: pl.DataFrame, roles: Roles, seed: int) -> np.ndarray:
+    ids = frame.get_column(_named(roles.id, "hash"))
+    hashes = stable_hash(ids, seed)
     if ids.null_count():
         nulls = ids.is_null().to_numpy()
-        hashes[nulls] = _content(frame, roles, settings.seed)[nulls]
-    return _cut(hashes, settings)
-
-
-def _by_group(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
-    if roles.group is None:
-        raise ValueError("a split by group needs a group column")
-    groups = frame.get_column(roles.group)
-    _require_filled(groups, "group")
-    return _cut(stable_hash(groups, settings.seed), settings)
+        hashes[nulls] = _content(frame, roles, seed)[nulls]
+    return hashes
 
 
 def _cut(hashes: np.ndarray, settings: SplitSettings) -> np.ndarray:
@@ -89,11 +141,9 @@ def _cut(hashes: np.ndarray, settings: SplitSettings) -> np.ndarray:
 
 
 def _stratified(
-    frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task
+    content: np.ndarray, strata: np.ndarray, settings: SplitSettings, task: Task
 ) -> np.ndarray:
-    content = _content(frame, roles, settings.seed)
-    parts = np.full(frame.height, TRAIN, dtype=np.uint8)
-    strata = task.encode(frame.get_column(roles.target))
+    parts = np.full(len(content), TRAIN, dtype=np.uint8)
     if task.kind == "regression":
         strata = _tenths(strata)
     for stratum in np.unique(strata):
@@ -119,12 +169,7 @@ def _tenths(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _by_column(
-    frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task
-) -> np.ndarray:
-    name = settings.column
-    if name is None:
-        raise ValueError("a split by column needs a column")
+def _said_parts(frame: pl.DataFrame, name: str) -> np.ndarray:
     where = "data.split.column"
     if name not in frame.columns:
         raise DataError(
@@ -172,21 +217,23 @@ def _join_equal(parts: np.ndarray, content: np.ndarray) -> np.ndarray:
     return joined
 
 
-def _by_time(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: Task) -> np.ndarray:
-    if roles.time is None:
-        raise ValueError("a split by time needs a time column")
-    times = frame.get_column(roles.time)
+def _moments(frame: pl.DataFrame, name: str) -> np.ndarray:
+    times = frame.get_column(name)
     _require_filled(times, "time")
     if not (times.dtype.is_temporal() or times.dtype.is_numeric()):
         raise DataError(
-            f'The time column "{roles.time}" is {times.dtype}, not a date or a number',
+            f'The time column "{name}" is {times.dtype}, not a date or a number',
             why="Texts have no order in time",
-            fix=f"Set data.columns.{roles.time} to date or datetime (and data.source.formats "
+            fix=f"Set data.columns.{name} to date or datetime (and data.source.formats "
             "when it is not ISO 8601)",
             where="data.time",
             code="time_kind",
         )
-    moments = times.to_physical().to_numpy()
+    moments: np.ndarray = times.to_physical().to_numpy()
+    return moments
+
+
+def _by_time(moments: np.ndarray, settings: SplitSettings) -> np.ndarray:
     ordered = np.sort(moments)
     count = len(ordered)
     parts = np.full(count, TRAIN, dtype=np.uint8)
@@ -198,15 +245,6 @@ def _by_time(frame: pl.DataFrame, roles: Roles, settings: SplitSettings, task: T
         parts[moments >= ordered[edge]] = VALIDATION
     parts[moments >= ordered[test]] = TEST
     return parts
-
-
-_METHODS = {
-    "hash": _by_hash,
-    "group": _by_group,
-    "stratified": _stratified,
-    "time": _by_time,
-    "column": _by_column,
-}
 
 
 def _content(frame: pl.DataFrame, roles: Roles, seed: int) -> np.ndarray:

@@ -108,6 +108,22 @@ class Recipe:
         """
         return self._rows.vector(record)
 
+    def derive(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A raw row with its computed features; recipes of one :attr:`derivation` share it.
+
+        Raises:
+            DataError: a value is of another kind than in training.
+        """
+        return {**record, **self._derive_row(record)} if self._engine is not None else record
+
+    def encode(self, record: Mapping[str, Any]) -> Matrix:
+        """As :meth:`vector`, of a row that :meth:`derive` made.
+
+        Raises:
+            DataError: a value is of another kind than in training.
+        """
+        return self._rows.encode(record)
+
     def describe(self) -> tuple[FeatureNote, ...]:
         """What each column of the matrix is, for a model card."""
         from ratchet.features.describe import describe_features

@@ -54,9 +54,17 @@ class RowPath:
         Raises:
             DataError: a value is of another kind than in training.
         """
-        out = [0.0] * self._width
         if self._derive is not None:
             record = {**record, **self._derive(record)}
+        return self.encode(record)
+
+    def encode(self, record: Record) -> Matrix:
+        """As :meth:`vector`, of a row that already has the computed features.
+
+        Raises:
+            DataError: a value is of another kind than in training.
+        """
+        out = [0.0] * self._width
         slots = [read(record) for read in self._readers]
         for encode in self._encoders:
             encode(slots, out)

@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 Scores = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 
-BLOCK = 32_768
-"""Rows of a table scored at once by a thread: bounds the memory next to the scores."""
+BLOCK = 8_192
+"""Rows of a table scored at once by a thread: bounds the memory next to the scores.
+
+Measured, a million rows of 30 columns with three members: 16.5 CPU-s, and 16.3 with four times
+as many rows; but twice the peak, since each thread's part of the heap keeps what it once needed.
+"""
+
+_MOST_THREADS = 8
 
 
 def available_cores() -> int:
@@ -73,6 +79,11 @@ class Composite:
         self._scorers = tuple(scorers)
         self._weights = [part.weight for part in composition.members]
         self._calibration = composition.calibration
+        self._one_derivation = all(
+            recipe.derivation == self.recipes[0].derivation
+            and recipe.inputs == self.recipes[0].inputs
+            for recipe in self.recipes
+        )
         self._alone = len(self._scorers) == 1 and composition.calibration is None
         self.members = tuple(
             OpenMember(part, self.recipes[place], scorer)
@@ -100,7 +111,7 @@ class Composite:
             scores[start : start + BLOCK] = self._score_block(frame.slice(start, BLOCK))
 
         starts = range(0, frame.height, BLOCK)
-        workers = min(len(starts), available_cores())
+        workers = min(len(starts), available_cores(), _MOST_THREADS)
         if workers <= 1:
             for start in starts:
                 fill(start)
@@ -124,7 +135,11 @@ class Composite:
         """
         if self._alone:
             return self._scorers[0].score(self.recipes[0].vector(record))
-        rows = [recipe.vector(record) for recipe in self.recipes]
+        if self._one_derivation:  # some 0.5 ms, so once for all
+            record = self.recipes[0].derive(record)
+            rows = [recipe.encode(record) for recipe in self.recipes]
+        else:
+            rows = [recipe.vector(record) for recipe in self.recipes]
         scores = [
             scorer.score(rows[place])
             for scorer, place in zip(self._scorers, self._places, strict=True)

@@ -51,7 +51,7 @@ def subject_of(
     )
 
 
-def closed_form(model: Composite, members: Sequence[PreviousMember]) -> Exact | None:
+def closed_form(model: Composite, task: Task, members: Sequence[PreviousMember]) -> Exact | None:
     """The exact explanation of boosted trees that are a model by themselves, else None.
 
     A sigmoid after them is a straight line on the log odds; any other calibration is none.
@@ -71,7 +71,13 @@ def closed_form(model: Composite, members: Sequence[PreviousMember]) -> Exact | 
     if algorithm == "xgboost":
         import xgboost
 
+        from ratchet.training.algorithms.xgboost import read_standard
+
         booster = xgboost.Booster()
         booster.load_model(bytearray(saved))
+        if task.kind == "regression":
+            # The booster estimates in standard units of the target.
+            standard = read_standard(booster)
+            slope, shift = standard.scale, standard.center
         return exact_xgboost(booster, slope=slope, shift=shift)
     return None

@@ -76,7 +76,9 @@ class _Session:
         self.request = request
         self.reporter = reporter
         self.began, self.worked = clock.monotonic(), clock.processor()
-        self.workspace = Workspace(project.open_lake(), project.settings.data)
+        self.workspace = Workspace(
+            project.open_lake(), project.settings.data, project.settings.training.memory_bytes
+        )
         self.outputs: dict[str, StepOutput] = {}
         self.records: list[StepRecord] = []
         self.update: Rung = "retune"

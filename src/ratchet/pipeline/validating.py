@@ -46,7 +46,8 @@ def validate_version(
 
     Args:
         name: ``NAME``, ``NAME@alias`` or ``NAME/version``; the project's champion without.
-        least: metric to least value; the project's ``gates.minimum`` when empty.
+        least: metric to least value, to the largest of an error; the project's ``gates.minimum``
+            when empty.
         data: labelled rows to measure on; the metrics stored in the bundle without.
 
     Raises:
@@ -61,7 +62,7 @@ def validate_version(
     if not least and not project.settings.gates.minimum:
         raise UsageError(
             "There is no minimum to hold the model against",
-            fix="add an option such as --min-roc-auc 0.8, or set gates.minimum",
+            fix="add an option such as --min-roc-auc 0.8 or --max-rmse 10, or set gates.minimum",
         )
     version = find_version(project, _reference(project, name))
     model = Model.load(project.state / version.bundle_path)
@@ -114,6 +115,7 @@ def _measure(project: Project, model: Model, data: Path) -> Metrics:
             code="column_missing",
         )
     frame = read_all(source)
-    task = Task("binary" if len(model.classes) == 2 else "multiclass", model.classes)
-    threshold = 0.5 if model.threshold is None else model.threshold
-    return evaluate(task.encode(frame[target]), model.score(frame), task=task, threshold=threshold)
+    task = Task(model.task, model.classes)  # type: ignore[arg-type]
+    return evaluate(
+        task.encode(frame[target]), model.score(frame), task=task, threshold=model.threshold
+    )

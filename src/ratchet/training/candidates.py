@@ -8,6 +8,7 @@ the fold is scored on; the final fit takes the median of the folds' rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from ratchet.data.schema import TableSchema
 from ratchet.data.task import Task
 from ratchet.errors import ConfigError
 from ratchet.features.settings import FeaturesSettings
-from ratchet.training.algorithms.catalogue import Candidate, resolve_candidates
+from ratchet.training.algorithms.catalogue import (
+    Candidate,
+    algorithms_for,
+    resolve_candidates,
+)
+from ratchet.training.all_rows import AllRows
 from ratchet.training.cores import available_cores
 from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.ensemble import Limits
@@ -55,6 +61,7 @@ def fit_candidates(
     warm: Warm | None = None,
     previous: Previous | None = None,
     update: Update = "retune",
+    everyone: AllRows | None = None,
     on_event: OnEvent | None = None,
 ) -> Trained:
     """Train the candidates of ``settings`` on the rows ``frame`` with codes or numbers ``y`` (n,).
@@ -70,6 +77,9 @@ def fit_candidates(
 
     ``refit`` trains the ``previous`` model's configurations and weights anew, without a search;
     ``incremental`` goes on training its models with these rows, keeping its recipes.
+
+    ``everyone`` are all training rows, where ``frame`` is a sample of them since memory has no room
+    for more: algorithms that can read their rows in pieces are at last fitted on these.
 
     ``limits`` are an ensemble's. ``on_event`` is called from worker threads, one call at a time.
 
@@ -103,14 +113,30 @@ def fit_candidates(
         cores=settings.cores or available_cores(),
         limits=limits,
         on_event=on_event,
+        everyone=None if everyone is None else _weighted(everyone, table, settings),
     )
     if update in ("refit", "incremental") and previous is not None:
         with job.running(deadline) as setting:
             return renew(setting, previous, incremental=update == "incremental")
-    candidates = resolve_candidates(settings.algorithms, task.kind)
+    candidates = resolve_candidates(_algorithms(settings, task), task.kind)
     folds = _folds(settings, candidates)
     with job.running(_by(settings, deadline)) as setting:
         return Training(setting, candidates, folds, store, warm or {}).run()
+
+
+def _algorithms(settings: TrainingSettings, task: Task) -> dict[str, dict[str, Any]]:
+    """Those of the settings; where they are the defaults, those that suit the task."""
+    usual = settings.algorithms == algorithms_for("binary")
+    return algorithms_for(task.kind) if usual else settings.algorithms
+
+
+def _weighted(everyone: AllRows, table: TrainingTable, settings: TrainingSettings) -> AllRows:
+    """All rows with their weights, and whether they are in an order that folds have to follow."""
+    return replace(
+        everyone,
+        weight=row_weights(everyone.y, settings.class_weight, table.task),
+        ordered=table.time is not None or table.groups is not None,
+    )
 
 
 def _by(settings: TrainingSettings, deadline: Deadline) -> Deadline:

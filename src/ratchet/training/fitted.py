@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ratchet.training.matrix_file import MatrixFile
 
 Matrix = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -27,6 +30,9 @@ class TrainingRows:
 
     ``cache``, if there is one, belongs to whoever fits many times on these very rows: algorithms
     leave in it what they can use again, under keys of their own (see ``algorithms/reuse.py``).
+
+    With ``file`` the rows are too many for memory: they lie there, and ``X`` is (0, d). Only
+    algorithms that say they ``stream`` are given such rows.
     """
 
     X: Matrix
@@ -36,6 +42,7 @@ class TrainingRows:
     names: tuple[str, ...]
     classes: int
     cache: dict[Any, Any] | None = field(default=None, repr=False)
+    file: MatrixFile | None = None
 
     def take(self, rows: npt.NDArray[np.int64]) -> TrainingRows:
         """The rows at these positions, without a cache."""

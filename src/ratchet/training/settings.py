@@ -152,7 +152,7 @@ class TrainingSettings(Section):
         json_schema_extra={"merge": "replace"},
         description=(
             "The candidates and the parameters that are fixed for them: lightgbm, xgboost, "
-            "random_forest, extra_trees, logistic_regression (ridge for regression), svm, torch, "
+            "random_forest, extra_trees, logistic_regression, ridge (regression only), svm, torch, "
             "an installed plug-in, or any scikit-learn classifier or regressor by its dotted "
             "path, as the key or under `class`. What is not fixed is searched."
         ),

@@ -142,7 +142,7 @@ def test_what_a_killed_process_left_is_put_aside(
     def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mlflow_runs, "_end", die)
+    monkeypatch.setattr(mlflow_runs, "end_run", die)
     with pytest.raises(KeyboardInterrupt):
         tracking.log_run(a_run())
     assert len(runs_of(tracking)) == 2

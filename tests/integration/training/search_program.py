@@ -19,7 +19,7 @@ from ratchet.features.settings import FeaturesSettings
 from ratchet.training.algorithms import catalogue
 from ratchet.training.candidates import fit_candidates
 from ratchet.training.deadline import Deadline
-from ratchet.training.search.store import OptunaStore
+from ratchet.training.search.store import OptunaStore, store_digest
 from ratchet.training.settings import TrainingSettings
 
 ROWS = 300
@@ -63,7 +63,7 @@ def tell(event):
 
 if __name__ == "__main__":
     url, folder, kind, amount = sys.argv[1:5]
-    store = OptunaStore(url, Path(folder), "digest")
+    store = OptunaStore(url, Path(folder), store_digest(folder))
     print(json.dumps({"ready": True}), flush=True)
     trained = train(store, **{kind: float(amount) if kind == "seconds" else int(amount)},
                     on_event=tell)  # fmt: skip

@@ -76,9 +76,10 @@ def test_what_was_saved_is_loaded_by_anybody_to_the_last_bit(url, tmp_path):
     assert list(other.load()) == saved
     assert np.array_equal(other.oof("key1"), oof)
     assert other.oof("key2") is None
-    assert OptunaStore(url, tmp_path / "scores", store_digest("other rows")).load() == ()
-    one.close()
-    other.close()
+    stranger = OptunaStore(url, tmp_path / "scores", store_digest("other rows"))
+    assert stranger.load() == ()
+    for store in (one, other, stranger):
+        store.close()
 
 
 def test_optuna_itself_can_read_the_studies(tmp_path):
@@ -130,7 +131,7 @@ def test_kill_9_in_the_middle_loses_no_finished_trial(url, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    store = OptunaStore(url, tmp_path, "digest")
+    store = OptunaStore(url, tmp_path, store_digest(str(tmp_path)))
     before = store.load()
     assert len(before) >= 9
     trained = search_program.train(store, trials=24)
@@ -157,7 +158,7 @@ def test_the_time_before_a_kill_counts(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    store = OptunaStore(url, tmp_path, "digest")
+    store = OptunaStore(url, tmp_path, store_digest(str(tmp_path)))
     before = store.load()
     spent = max(item.started + item.seconds for item in before)
     begun = time.monotonic()
@@ -170,8 +171,7 @@ def test_the_time_before_a_kill_counts(tmp_path):
 
 def test_several_processes_share_one_search(url, tmp_path):
     """They make the tables at the same time, and each ends with all trials."""
-    digest_free = f"{url}"
-    first, second = (start(digest_free, tmp_path, "seconds", 8) for _ in range(2))
+    first, second = (start(url, tmp_path, "seconds", 8) for _ in range(2))
     found: dict[int, list] = {}
     readers = [
         threading.Thread(target=lambda place=place, item=item: found.update({place: lines(item)}))
@@ -184,7 +184,7 @@ def test_several_processes_share_one_search(url, tmp_path):
     assert (first.wait(), second.wait()) == (0, 0)
     first.stdout.close()
     second.stdout.close()
-    store = OptunaStore(url, tmp_path, "digest")
+    store = OptunaStore(url, tmp_path, store_digest(str(tmp_path)))
     kept = {trial_key(item.candidate, item.tuned, item.rows) for item in store.load()}
     for place in (0, 1):
         trials = [TrialRecord.from_json(item) for item in found[place][-1]["trials"]]
@@ -213,7 +213,7 @@ def test_a_kill_while_tables_are_made_does_no_harm(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        store = OptunaStore(url, folder, "digest")
+        store = OptunaStore(url, folder, store_digest(str(folder)))
         store.save(record(1), "key", None)
         assert any(item.number == 1 for item in store.load())
         store.close()

@@ -8,7 +8,7 @@ import pytest
 
 from ratchet.data.duplicates import drop_duplicates, repeated_rows
 from ratchet.data.roles import Roles
-from ratchet.data.sampling import sample_rows, sample_scan
+from ratchet.data.sampling import sample_rows
 from ratchet.data.settings import SplitSettings
 from ratchet.data.split import assign, choose_method
 from ratchet.data.split_report import SplitReport, report_split
@@ -177,7 +177,6 @@ def test_a_sample_is_stable_nested_and_independent_of_the_split() -> None:
     assert set(sample_rows(frame, 0.2, roles, 1)["id"]) != set(small["id"])
     test_share = (assign(small, roles, SplitSettings(), TASK) == 2).mean()
     assert abs(test_share - 0.2) < 0.06  # type: ignore[operator]
-    assert sample_scan(frame.lazy(), 0.2, roles, 42).equals(small)
     no_id = sample_rows(frame, 0.2, Roles("y"), 42)
     assert abs(no_id.height - 800) < 80
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ SMALL: dict[str, dict[str, Any]] = {
     NETWORK: {"hidden_layer_sizes": (8,), "max_iter": 60},
 }
 """Every kind of model the default and dotted algorithms make, at a size for tests."""
+if find_spec("torch") is not None:
+    SMALL["torch"] = {"epochs": 3, "members": 4, "width": 16}
 
 ESTIMATORS: dict[str, dict[str, Any]] = {
     **{name: SMALL[name] for name in SMALL if name not in CLASSIFIERS},

@@ -63,7 +63,7 @@ class Project:
         report = report_split(frame, parts, roles, wanted, TASK)
         key = row_key(roles, report.method, frame.columns)
         partial = store.fresh_folder(self.state / "runs" / run_id, "split")
-        remember_seen(partial, frame, parts, key)
+        remember_seen(partial, [frame], parts, key)
         output = store.keep(partial, "split", {**report.to_json(), "row_key": list(key)})
         self.ledger.start_run(run_id, trigger="manual")
         folder = output.folder.relative_to(self.state).as_posix()

@@ -5,7 +5,15 @@ import pytest
 
 from ratchet.training.fitted import TrainingRows
 from ratchet.training.scoring import roc_auc
-from unit.training.training_algorithms import ALL, QUICK, algorithm_of, fit, make_rows, task_of
+from unit.training.training_algorithms import (
+    ALL,
+    HERE,
+    QUICK,
+    algorithm_of,
+    fit,
+    make_rows,
+    task_of,
+)
 
 SIZES = (300, 5_000, 50_000, 2_000_000)
 
@@ -56,7 +64,7 @@ def make_rare(n, seed):
     return TrainingRows(X, y, None, (), tuple("abcdef"), 2)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("name", [name for name in ("lightgbm", "xgboost") if name in HERE])
 def test_one_positive_in_a_thousand_is_found(name):
     fresh = make_rare(20_000, 4)
     fitted = fit(name, make_rare(20_000, 3), params={}, validation=make_rare(5_000, 5))

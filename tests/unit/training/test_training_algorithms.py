@@ -176,7 +176,12 @@ def test_forest_scores_are_unchanged_by_rounding(encoded):
     from sklearn.ensemble import RandomForestClassifier
 
     rows = encoded(rows=500)
-    params = {"n_estimators": 15, "min_samples_leaf": 1, "max_samples": None}
+    params = {
+        "n_estimators": 15,
+        "min_samples_leaf": 1,
+        "max_samples": None,
+        "max_features": "sqrt",
+    }
     fitted = fit("random_forest", rows, params)
     plain = RandomForestClassifier(15, min_samples_leaf=1, max_features="sqrt", random_state=7)
     plain.fit(rows.X, rows.y)

@@ -149,8 +149,7 @@ def test_an_algorithm_for_another_task_is_refused(name, task, instead):
 
 
 def test_cuda_is_refused_where_xgboost_has_none(monkeypatch):
-    import xgboost
-
+    xgboost = pytest.importorskip("xgboost")
     monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": False})
     assert "xgboost-cpu" in refusal({"xgboost": {"device": "cuda"}}).fix
     monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": True})

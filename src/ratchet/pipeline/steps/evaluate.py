@@ -196,7 +196,7 @@ def _explain(
         model,
         rows.task,
         typical.sample(min(_BACKGROUND_ROWS, typical.height), seed=seed),
-        closed_form(model, previous_of(trained).members),
+        closed_form(model, rows.task, previous_of(trained).members),
     )
     sample = judged.test.with_row_index("__row").sample(
         min(_IMPORTANCE_ROWS, judged.test.height), seed=seed

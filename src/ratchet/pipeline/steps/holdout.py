@@ -8,7 +8,7 @@ model saw; the ledger counts how often these have decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,13 +81,22 @@ def row_key(roles: Roles, method: Method, columns: Sequence[str]) -> tuple[str, 
     return (roles.id,)
 
 
-def remember_seen(folder: Path, frame: pl.DataFrame, parts: pl.Series, key: Sequence[str]) -> None:
-    """Leave the hashes of all rows that are not for testing: no later test may judge by them."""
+def remember_seen(
+    folder: Path, chunks: Iterable[pl.DataFrame], parts: pl.Series, key: Sequence[str]
+) -> None:
+    """Leave the hashes of all rows that are not for testing: no later test may judge by them.
+
+    Args:
+        folder: where to leave them.
+        chunks: all rows, piece by piece.
+        parts: the part of each row (n,).
+        key: the columns that tell rows apart.
+    """
     from ratchet.data.hashing import row_hash
     from ratchet.data.split import TEST
 
-    hashes = np.unique(row_hash(frame.select(key), 0)[parts.to_numpy() != TEST])
-    np.save(folder / SEEN, hashes, allow_pickle=False)
+    hashes = np.concatenate([row_hash(chunk.select(key), 0) for chunk in chunks])
+    np.save(folder / SEEN, np.unique(hashes[parts.to_numpy() != TEST]), allow_pickle=False)
 
 
 def learned_from(context: StepContext, run_id: str) -> Learned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from ratchet.data.task import Task
     from ratchet.pipeline.step import StepContext
     from ratchet.pipeline.workspace import Workspace
+    from ratchet.training.all_rows import AllRows
 
 PARTS = "parts.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The pinned table, cut as the split step decided."""
+    """The pinned table, cut as the split step decided.
+
+    ``parts`` (n,) are those of all stored rows; ``kept.UNUSED`` for a row that is in none. Where
+    the rows are too many for memory, those of a part are a sample of it: see :meth:`count`.
+    """
 
     snapshot: Snapshot
     schema: TableSchema
@@ -72,20 +78,46 @@ class Rows:
         """The test rows."""
         return self._part("test")
 
+    def count(self, name: str) -> int:
+        """How many rows a part has, whether all of them fit into memory or not."""
+        from ratchet.data.split import PARTS as NAMES
+
+        return int((self.parts == NAMES.index(name)).sum())
+
     def train_from(self, place: int) -> pl.DataFrame:
-        """The training rows that are stored at ``place`` or after it."""
+        """The training rows that are stored at ``place`` or after it; a sample if they are many."""
         import polars as pl
 
-        from ratchet.data.split import TRAIN
+        if self.workspace.streams(self.snapshot):
+            places = self.workspace.places(self.snapshot, self.parts, "train", place)
+            return self.workspace.gather(self.snapshot, places).select(self.columns)
+        places = self.workspace.places(self.snapshot, self.parts, "train")
+        return self.train.filter(pl.Series(places >= place))
 
-        kept = self.workspace.table(self.snapshot)
-        places = (
-            pl.Series(kept.places)
-            if kept.places is not None
-            else pl.int_range(kept.frame.height, eager=True)
+    def all_train(self, folder: Path) -> AllRows | None:
+        """All training rows where :attr:`train` is a sample of them; None where it is not.
+
+        Args:
+            folder: where they may lie encoded while a model learns from them.
+        """
+        import numpy as np
+
+        from ratchet.training.all_rows import AllRows
+
+        if not self.workspace.streams(self.snapshot):
+            return None
+        everyone = np.flatnonzero(self.parts == 0)
+        sample = self.workspace.places(self.snapshot, self.parts, "train")
+        if len(sample) == len(everyone):
+            return None
+        target = self.workspace.gather(self.snapshot, everyone, self.roles.target)
+        return AllRows(
+            y=self.task.encode(target.get_column(self.roles.target)),
+            sample=np.searchsorted(everyone, sample),
+            pieces=lambda: self.workspace.pieces(self.snapshot, everyone),
+            folder=folder,
+            memory=self.workspace.memory,
         )
-        chosen = (places >= place) & pl.Series(self.parts == TRAIN)
-        return kept.frame.filter(chosen).select(self.columns)
 
     def _part(self, name: str) -> pl.DataFrame:
         return self.workspace.part(self.snapshot, self.parts, name).select(self.columns)

@@ -17,21 +17,27 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 
     from ratchet.checks.duplicates import check_overlap
     from ratchet.data.roles import Roles
-    from ratchet.data.split import assign
+    from ratchet.data.split import assign_rows
     from ratchet.data.split_report import report_split
     from ratchet.data.task import infer_task
     from ratchet.pipeline.steps.ingest import pinned_snapshot
 
-    data = context.settings.data
+    data, workspace = context.settings.data, context.workspace
     roles = Roles.of(data)
-    kept = context.workspace.table(pinned_snapshot(context))
-    task = infer_task(kept.frame[data.target], data)
-    parts = assign(kept.frame, roles, data.split, task)
-    report = report_split(kept.frame, parts, roles, data.split, task)
-    np.save(context.folder / PARTS, parts.to_numpy(), allow_pickle=False)
-    key = row_key(roles, report.method, kept.frame.columns)
-    remember_seen(context.folder, kept.frame, parts, key)
-    overlap = check_overlap(kept.frame.lazy(), parts, roles=roles, settings=context.settings.checks)
+    snapshot = pinned_snapshot(context)
+    kept = workspace.table(snapshot)
+    known = kept.select([name for name in (data.target, data.time) if name in kept.columns])
+    target = known.get_column(data.target)
+    task = infer_task(target, data)
+    parts = assign_rows(kept, target, roles, data.split, task)
+    report = report_split(known, parts, roles, data.split, task)
+    del known, target
+    codes = parts.to_numpy()
+    np.save(context.folder / PARTS, kept.spread(codes), allow_pickle=False)
+    key = row_key(roles, report.method, kept.columns)
+    remember_seen(context.folder, kept.chunks(key), parts, key)
+    frame, aligned = kept.aligned(codes)
+    overlap = check_overlap(frame, aligned, roles=roles, settings=context.settings.checks)
     failed = overlap is not None and not overlap.passed and overlap.severity == "error"
     return {
         "task": task.to_json(),
@@ -42,6 +48,8 @@ def execute(context: StepContext) -> Mapping[str, Any]:
         },
         "duplicates": kept.duplicates,
         "left_out": kept.left_out,
+        # What training and evaluation see at once of each part; null for all rows.
+        "held": workspace.most_held(snapshot),
         "row_key": list(key),
         **report.to_json(),
     }
@@ -50,7 +58,11 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 def _settings(settings: ProjectSettings) -> Any:
     values = settings.data.model_dump(mode="json", by_alias=True)
     values.pop("source")
-    return {"data": values, "overlap": settings.checks.overlap.model_dump(mode="json")}
+    return {
+        "data": values,
+        "overlap": settings.checks.overlap.model_dump(mode="json"),
+        "memory": settings.training.memory,
+    }
 
 
 def _says(facts: Mapping[str, Any]) -> str:
@@ -61,6 +73,7 @@ def _says(facts: Mapping[str, Any]) -> str:
         ", ".join(parts)
         + f" rows by {facts['method']}"
         + (f", {dropped:,} duplicates dropped" if dropped else "")
+        + (", more than memory holds" if facts["held"] else "")
     )
 
 

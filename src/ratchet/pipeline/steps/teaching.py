@@ -33,11 +33,13 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
     """Train by the settings, within what is left of the run's budget."""
     from ratchet.training.candidates import fit_candidates
 
-    frame = rows.train
+    frame, everyone = rows.train, None
     if context.update == "incremental":
         start = new_rows_start(context)
         assert isinstance(start, int)
         frame = rows.train_from(start)
+    else:
+        everyone = rows.all_train(context.folder)
     by_time, by_group = _order(context, rows)
     with _store(context) as store, _Listener(context) as listener:
         return fit_candidates(
@@ -56,6 +58,7 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
             warm=past_winners(context),
             previous=previous,
             update=context.update,
+            everyone=everyone,
             on_event=listener.hear,
         )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ratchet.training.blend import Blend
     from ratchet.training.previous import Previous
     from ratchet.training.results import CandidateResult, Trained
+    from ratchet.training.select import Choice
 
 __all__ = ["MODEL", "STEP"]
 
@@ -63,7 +64,7 @@ def _facts(context: StepContext, trained: Trained, shipped: Shipped) -> dict[str
         "best": blend.name,
         "algorithm": blend.algorithm,
         "metric": choice.metric,
-        "reason": choice.reason,
+        "reason": _reason(choice, shipped),
         "ranking": list(choice.ranking),
         "trained": statuses.count("ok"),
         "failed": statuses.count("failed"),
@@ -84,6 +85,14 @@ def _facts(context: StepContext, trained: Trained, shipped: Shipped) -> dict[str
         "passed_over": list(shipped.passed_over),
         "notes": list(trained.notes),
     }
+
+
+def _reason(choice: Choice, shipped: Shipped) -> str:
+    """Why this model is shipped; where it is not the best one, why the better ones are not."""
+    if shipped.blend.name == choice.best.name:
+        return choice.reason
+    late = f"{choice.best.name}: there was no time for its final fit"
+    return f"the best that can be shipped; passed over: {'; '.join(shipped.passed_over) or late}"
 
 
 def _interval(blend: Blend) -> dict[str, float] | None:

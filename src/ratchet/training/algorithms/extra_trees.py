@@ -41,7 +41,7 @@ class ExtraTrees:
     def defaults(self, task: Task, rows: int, features: int) -> dict[str, Any]:
         """More trees for few rows; every tree sees all of them, up to a hundred thousand."""
         trees = 300 if rows < 1_000 else 200 if rows < 10_000 else 150 if rows < 100_000 else 100
-        leaf = 4 if rows < 1_000 else 10 if rows < 10_000 else 5
+        leaf = 4 if rows < 1_000 else 10 if rows < 10_000 else 8
         size = tree_size(rows, 2 if task.kind == "regression" else leaf)
         sampled = size["max_samples"] is not None
         return {"n_estimators": trees, **size, "bootstrap": sampled, "max_features": 0.5}

@@ -78,6 +78,7 @@ class LightGBM:
     tasks: ClassVar[frozenset[TaskKind]] = ALL_TASKS
     interruptible: ClassVar[bool] = True
     continues: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The user's parameters under LightGBM's main names."""

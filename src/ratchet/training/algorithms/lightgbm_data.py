@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ratchet.training.algorithms.reuse import reuse
 from ratchet.training.fitted import TrainingRows
+from ratchet.training.matrix_file import MatrixFile
 from ratchet.training.targets import Standard
 
 BINNING = ("max_bin", "min_data_in_bin")
@@ -41,13 +44,33 @@ def bin_rows(
     return reuse(rows, key, make)[:2]
 
 
+def _in_pieces(file: MatrixFile) -> Any:
+    """Rows in a file as LightGBM reads them: some at random to find its bins, then all in turn."""
+    import lightgbm
+
+    class Pieces(lightgbm.Sequence):  # type: ignore[misc]
+        batch_size = file.piece_rows
+
+        def __len__(self) -> int:
+            return file.rows
+
+        def __getitem__(self, index: Any) -> Any:
+            if isinstance(index, slice):
+                start, stop, _ = index.indices(file.rows)
+                return file.read(start, stop)
+            # It wants the rows that it finds its bins by in double precision.
+            return file.read(int(index), int(index) + 1)[0].astype(np.float64)
+
+    return Pieces()
+
+
 def _binned(
     rows: TrainingRows, settings: Mapping[str, Any], standard: Standard, reference: Any
 ) -> Any:
     import lightgbm
 
     return lightgbm.Dataset(
-        rows.X,
+        rows.X if rows.file is None else _in_pieces(rows.file),
         rows.y if rows.classes else standard.standardise(rows.y),
         weight=rows.weight,
         categorical_feature=list(rows.categorical),

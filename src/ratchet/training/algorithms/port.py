@@ -122,6 +122,14 @@ class Algorithm(Protocol):
         ...
 
 
+def streams(algorithm: Algorithm) -> bool:
+    """Whether it can learn from rows that lie in a file (``TrainingRows.file``).
+
+    An algorithm that can has an attribute ``streams`` that is true; one without it cannot.
+    """
+    return bool(getattr(algorithm, "streams", False))
+
+
 def kept_rounds(best: int, trained: int, params: Mapping[str, Any]) -> int:
     """Rounds to keep of those trained: the best number, but not next to none.
 

@@ -39,14 +39,18 @@ class RandomForest:
         return Encoding(categories="codes", missing="impute", scale=False)
 
     def defaults(self, task: Task, rows: int, features: int) -> dict[str, Any]:
-        """More trees for few rows; half the rows per tree where that scores as well."""
+        """More trees for few rows; half the rows per tree where that scores as well.
+
+        A third of the columns rather than their root: in 5-fold cross-validation on five sets of
+        1,000 to 15,000 rows it gained .003 of ROC-AUC on average, and lost .0003 on one.
+        """
         size: dict[str, Any]
         if rows < 1_000:
-            size = {"n_estimators": 300, **tree_size(rows, 3)}
+            size = {"n_estimators": 300, **tree_size(rows, 2)}
         elif rows < 10_000:
-            size = {"n_estimators": 200, **tree_size(rows, 8), "max_samples": 0.5}
+            size = {"n_estimators": 200, **tree_size(rows, 7), "max_samples": 0.5}
         elif rows < 100_000:
-            size = {"n_estimators": 150, **tree_size(rows, 3)}
+            size = {"n_estimators": 150, **tree_size(rows, 5), "max_samples": 0.5}
         else:
             size = {"n_estimators": 100, **tree_size(rows, 10)}
         if task.kind == "regression":
@@ -54,7 +58,7 @@ class RandomForest:
             # from (Probst et al., "Hyperparameters and tuning strategies for random forest", 2019).
             return {**size, "min_samples_leaf": max(2, size["min_samples_leaf"] // 3),
                     "max_features": 0.4}  # fmt: skip
-        return {**size, "max_features": "sqrt"}
+        return {**size, "max_features": 0.3}
 
     def rounds(self, task: Task, rows: int, features: int) -> int | None:
         """A forest has no rounds."""
@@ -75,7 +79,7 @@ class RandomForest:
         share = {} if rows >= 100_000 else {"max_samples": 0.7}
         return (
             {"min_samples_leaf": coarse, "max_features": 0.6, **share},
-            {**kind, "min_samples_leaf": 5 if rows < 100_000 else 20, "max_features": 0.3},
+            {**kind, "min_samples_leaf": 10 if rows < 100_000 else 20, "max_features": "sqrt"},
             {**kind, "min_samples_leaf": 2 if rows < 100_000 else 20, "max_features": 0.75,
              **share},
         )  # fmt: skip

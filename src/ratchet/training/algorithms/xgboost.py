@@ -65,6 +65,7 @@ class XGBoost:
     tasks: ClassVar[frozenset[TaskKind]] = ALL_TASKS
     interruptible: ClassVar[bool] = True
     continues: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The user's parameters under XGBoost's main names; loads it if CUDA is asked for."""

@@ -4,8 +4,8 @@ The estimated cost for improvement of FLAML (Wang, Wu, Weimer & Zhu, "FLAML: A F
 AutoML Library", MLSys 2021, section 4.2): what a candidate has to spend to get better than it is,
 judged by what it has spent since it last got better; and, if it is behind, to catch up, judged by
 how fast it has improved. A candidate is drawn with a chance inverse to it. Unlike there, a part of
-the chances is kept for all that are within chance of the best: an ensemble lives from good models
-that differ.
+the chances is kept for all that are within chance of the best, so that they share a part of the
+time: an ensemble lives from good models that differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RESERVED = 0.3
-"""The share of chances that all within chance of the best share evenly."""
+"""The share of chances that is kept for all within chance of the best, inverse to their costs."""
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Account:
     losses likewise. The unit is seconds, or trials where the clock must have no say.
     """
 
+    trials: int = 0
     spent: float = 0.0
     at_best: float = 0.0
     at_second: float = 0.0
@@ -36,10 +37,16 @@ class Account:
 
     def book(self, cost: float, loss: float) -> None:
         """Enter a trial."""
+        self.trials += 1
         self.spent += cost
         if loss < self.best:
             self.at_second, self.second = self.at_best, self.best
             self.at_best, self.best = self.spent, loss
+
+    @property
+    def each(self) -> float:
+        """What one of its trials costs."""
+        return self.spent / max(1, self.trials)
 
     def cost_for_improvement(self, gap: float, noise: float) -> float:
         """FLAML's ECI of a candidate whose best is ``gap`` behind the leader's.
@@ -66,7 +73,9 @@ def choose_account(
     costs = np.array([accounts[name].cost_for_improvement(gaps[name][0], noise) for name in names])
     chances = 1.0 / np.maximum(costs, 1e-9)
     chances /= chances.sum()
-    close = np.array([gaps[name][0] <= gaps[name][1] for name in names], dtype=np.float64)
+    close = np.array(
+        [(gaps[name][0] <= gaps[name][1]) / max(1e-9, accounts[name].each) for name in names]
+    )
     if close.any():
         chances = (1 - RESERVED) * chances + RESERVED * close / close.sum()
     return int(names[int(rng.choice(len(names), p=chances / chances.sum()))])

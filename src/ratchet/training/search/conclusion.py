@@ -29,6 +29,9 @@ from ratchet.training.select import Choice, choose_best
 SPARE = 0.5
 """The share of the time left that fits which nothing is shipped from may take."""
 
+ENOUGH = 0.5
+"""Of so large a share of the rows, the folds' rounds are right for all of them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conclusion:
@@ -93,7 +96,7 @@ class Concluding:
         )
         blends = [self._blend(drafts[name]) for name in choice.ranking if name in drafts]
         whole = tuple(blend for blend in blends if blend is not None)
-        return Conclusion(results, choice, whole, tuple(self.notes))
+        return Conclusion(results, choice, whole, (*self.notes, *self.finals.remarks))
 
     def _affords(self, contender: Contender) -> bool:
         """Whether there is time for its final fit, which nothing could end."""
@@ -102,7 +105,8 @@ class Concluding:
         return self._seconds(contender.trial) <= self.finals.deadline.left
 
     def _seconds(self, trial: Trial) -> float:
-        return final_seconds(trial, self.arena, len(self.finals.table.y))
+        rows = self.finals.rows_for(trial.entrant.algorithm)
+        return final_seconds(trial, self.arena, rows)
 
     def _drafts(self) -> dict[str, Draft]:
         """The blends by name: the ensemble, and each candidate's best configuration alone."""
@@ -141,8 +145,15 @@ class Concluding:
                 self.finals.fit([order], self.pool)
 
     def _order(self, contender: Contender) -> Order:
-        recipe = self.arena.matrices.recipes.get(contender.trial.entrant.encoding)
-        return Order(contender.name, contender.final, self._seconds(contender.trial), recipe)
+        trial = contender.trial
+        few = self.arena.rows < ENOUGH * len(self.finals.table.y)
+        return Order(
+            contender.name,
+            contender.final,
+            self._seconds(trial),
+            recipe=self.arena.matrices.recipes.get(trial.entrant.encoding),
+            anew=trial.entrant if few else None,
+        )
 
     def _broken(self, draft: Draft | None) -> str:
         """Why a blend cannot be made, empty if it can."""

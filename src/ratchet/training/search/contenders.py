@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from ratchet.training.search.standings import Standings
 from ratchet.training.search.trial import Trial
 from ratchet.training.settings import TrainingSettings
 from ratchet.training.threshold import Threshold, choose_threshold
+
+MOST_GROWTH = 4.0
+"""Times the rounds of the folds that a fit on many more rows has at most."""
 
 PER_CANDIDATE = 3
 """Configurations of one candidate that may be in an ensemble."""
@@ -40,6 +43,19 @@ class Contender:
         if rounds is None:
             return entrant.settle(None)
         return entrant.settle(max(1, rounds - entrant.known_rounds))
+
+    def final_on(self, rows: int) -> Entrant | None:
+        """The configuration for many more rows than the folds had, which bear more rounds.
+
+        It is to be stopped early. None where the rounds are not to be found out.
+        """
+        entrant, rounds = self.trial.entrant, self.trial.rounds
+        parameter = entrant.algorithm.rounds_parameter
+        if parameter is None or rounds is None or not entrant.stops_early:
+            return None
+        growth = min(MOST_GROWTH, max(1.0, (rows / self.trial.rows) ** 0.5))
+        most = max(1, round(growth * (rounds - entrant.known_rounds)))
+        return replace(entrant, params={**entrant.params, parameter: most})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,7 +34,8 @@ def fit_one(
     first = ordered[0]
     entrant = enter(first, table.task, len(table.y), table.columns, cross_validated=False)
     finals = setting.finals(0)
-    finals.fit([Order(first.name, entrant, 1.0)], setting.pool)
+    # What it would take on more rows than memory holds is not known: only without a limit they are.
+    finals.fit([Order(first.name, entrant, 1.0, whole=not setting.timed)], setting.pool)
     fit = finals.made[first.name]
     results = tuple(
         _result(item, fit)
@@ -51,7 +52,7 @@ def fit_one(
         blends=(_blend(first.name, fit, setting),),
         trials=records,
         seconds=setting.seconds,
-        notes=notes,
+        notes=(*notes, *finals.remarks),
     )
 
 

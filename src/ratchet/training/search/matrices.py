@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ratchet import clock
+from ratchet.data.memory import machine_memory
 from ratchet.features.recipe import Encoding, Recipe
 from ratchet.training.fitted import Matrix, Targets, TrainingRows
 from ratchet.training.folds import Fold, cut_validation
@@ -19,8 +19,6 @@ VALIDATION_SHARE = 0.15
 
 SHARE_OF_MEMORY = 4
 """One part in so many of the memory may hold encoded folds."""
-
-UNKNOWN_MEMORY = 4 << 30
 
 
 class EncodedFold:
@@ -135,9 +133,4 @@ class Matrices:
 
 def matrix_limit(memory: int | None) -> int:
     """Bytes that encoded folds may take, of ``memory`` bytes or of what this machine has."""
-    if memory is None:
-        try:
-            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ValueError, OSError, AttributeError):
-            memory = UNKNOWN_MEMORY
-    return memory // SHARE_OF_MEMORY
+    return (machine_memory() if memory is None else memory) // SHARE_OF_MEMORY

@@ -13,8 +13,8 @@ from ratchet.training.results import Origin
 from ratchet.training.search.trial import Trial, trial_key
 from ratchet.training.search.tuner import Tuner
 
-PER_DIMENSION = 25
-ANYWAY = 20
+PER_DIMENSION = 15
+ANYWAY = 10
 """Trials of a candidate that are enough, per parameter that is searched, and besides."""
 
 DRAWS = 5

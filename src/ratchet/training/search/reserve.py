@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ratchet.training.search.arena import Arena
 from ratchet.training.search.trial import Trial
@@ -36,12 +36,15 @@ def final_seconds(trial: Trial, arena: Arena, rows: int) -> float:
     return float(CAREFUL * (usual * larger**power + encoding))
 
 
-def reserved_seconds(trials: Sequence[Trial], arena: Arena, rows: int, classes: int) -> float:
+def reserved_seconds(
+    trials: Sequence[Trial], arena: Arena, rows_of: Callable[[Trial], int], classes: int
+) -> float:
     """Seconds to keep for the final fits of the best of ``trials``, and what is done around them.
 
-    Fits run side by side as in the search, but not all start at once.
+    ``rows_of`` says how many rows a trial's configuration is fitted on at last. Fits run side by
+    side as in the search, but not all start at once.
     """
-    costs = sorted((final_seconds(trial, arena, rows) for trial in trials), reverse=True)
+    costs = sorted((final_seconds(trial, arena, rows_of(trial)) for trial in trials), reverse=True)
     fits = sum(costs[:MOST_MEMBERS])
     abreast = max(1.0, 0.75 * arena.plan.workers)
     around = AROUND + PER_CELL * arena.rows * max(1, classes) * len(trials)

@@ -119,7 +119,7 @@ class Training:
     def _conclude(self, search: Search) -> Conclusion:
         setting = self.setting
         if self.timed:
-            late = clock.monotonic() + WAITED * self._reserve(search)
+            late = clock.monotonic() + WAITED * self._least_reserve(search)
             setting.deadline = Deadline(max(setting.deadline.at, late))
         return Concluding(
             search.arena, search.standings, setting.finals(self.folds), setting
@@ -180,9 +180,20 @@ class Training:
         return self.setting.deadline.at - reserve
 
     def _reserve(self, search: Search) -> float:
-        rows, task = len(self.setting.table.y), self.setting.table.task
+        """Seconds for the final fits, on all rows also where these are too many for memory."""
+        task, final_rows = self.setting.table.task, self.setting.final_rows
         found = search.standings.promising()
-        return reserved_seconds(found, search.arena, rows, task.outputs)
+
+        def rows_of(trial: Trial) -> int:
+            return final_rows(trial.entrant.algorithm)
+
+        return reserved_seconds(found, search.arena, rows_of, task.outputs)
+
+    def _least_reserve(self, search: Search) -> float:
+        """Seconds for final fits on the rows in memory."""
+        task, rows = self.setting.table.task, len(self.setting.table.y)
+        found = search.standings.promising()
+        return reserved_seconds(found, search.arena, lambda _: rows, task.outputs)
 
     def _tell_fold(self, trial: Trial, attempt: Attempt) -> None:
         if trial.origin != "defaults" or attempt.stopped:

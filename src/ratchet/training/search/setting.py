@@ -14,6 +14,8 @@ import numpy.typing as npt
 from ratchet import clock
 from ratchet.errors import RatchetError
 from ratchet.features.recipe import Encoding, Recipe
+from ratchet.training.algorithms.port import Algorithm, streams
+from ratchet.training.all_rows import AllRows
 from ratchet.training.attempt import Attempt
 from ratchet.training.cores import CorePlan, calm_openmp, plan_cores
 from ratchet.training.deadline import Deadline
@@ -32,7 +34,10 @@ MANY = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """What is to be trained: ``metric`` chooses, ``searched`` is what a search improves."""
+    """What is to be trained: ``metric`` chooses, ``searched`` is what a search improves.
+
+    ``everyone`` are all rows, where the table is a sample of them.
+    """
 
     table: TrainingTable
     settings: TrainingSettings
@@ -41,6 +46,7 @@ class Job:
     cores: int
     limits: Limits | None
     on_event: OnEvent | None
+    everyone: AllRows | None = None
 
     @contextmanager
     def running(self, deadline: Deadline) -> Iterator[Setting]:
@@ -112,6 +118,13 @@ class Setting:
             recipes=recipes,
         )
 
+    def final_rows(self, algorithm: Algorithm) -> int:
+        """How many rows the algorithm can be fitted on at last."""
+        everyone = self.job.everyone
+        if everyone is not None and streams(algorithm):
+            return everyone.rows
+        return len(self.table.y)
+
     def isolate(self) -> None:
         """Have what cannot be interrupted trained in processes of their own, from now on."""
         self._isolation = Isolation()
@@ -133,7 +146,15 @@ class Setting:
                 )
             )
 
-        return Finals(self.table, self.plan, self.notes, self.deadline, tell)
+        return Finals(
+            self.table,
+            self.plan,
+            self.notes,
+            self.deadline,
+            tell,
+            everyone=self.job.everyone,
+            cores=self.job.cores,
+        )
 
     def tell(self, event: TrainingEvent) -> None:
         """Tell whoever wants to know, one event at a time."""

@@ -102,6 +102,7 @@ class OptunaStore:
         """Close the connections."""
         with self._lock:
             if self._storage is not None:
+                self._storage.remove_session()
                 self._storage.engine.dispose()
                 self._storage = None
                 self._studies.clear()
@@ -129,16 +130,17 @@ class OptunaStore:
         name = f"{self._digest}/{candidate}"
         if name not in self._studies:
             direction = "minimize" if metric in LOWER_IS_BETTER else "maximize"
+            storage = self._open()  # takes the same lock
             with self._one_at_a_time():
                 if metric:
                     study = optuna.create_study(
-                        storage=self._open(),
+                        storage=storage,
                         study_name=name,
                         direction=direction,
                         load_if_exists=True,
                     )
                 else:
-                    study = optuna.load_study(storage=self._open(), study_name=name)
+                    study = optuna.load_study(storage=storage, study_name=name)
             self._studies[name] = study
         return self._studies[name]
 

@@ -1,0 +1,46 @@
+"""How much memory there is, and how much of it the rows of a table take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+UNKNOWN_MEMORY = 4 << 30
+_LOOKED_AT = 10_000
+_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's if fewer."""
+    try:
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        most = UNKNOWN_MEMORY
+    for place in _CONTAINER:
+        try:
+            said = Path(place).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if said.isdigit():  # else "max": without a limit
+            most = min(most, int(said))
+    return most
+
+
+def row_bytes(scan: pl.LazyFrame) -> float:
+    """About how many bytes a row takes in memory, by the first ten thousand."""
+    frame = scan.head(_LOOKED_AT).collect(engine="streaming")
+    if not frame.height:
+        return 0.0
+    total = 0.0
+    for series in frame.get_columns():
+        if series.dtype == pl.String:
+            # A view of 16 bytes each, and the bytes of texts too long to lie in it.
+            lengths = series.str.len_bytes().fill_null(0)
+            total += 16 * len(lengths) + float(lengths.filter(lengths > 12).sum() or 0)
+        elif series.dtype == pl.Boolean:
+            total += len(series) / 8
+        else:
+            total += len(series) * series.to_physical().to_numpy().itemsize
+    return total / frame.height
