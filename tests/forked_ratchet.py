@@ -112,16 +112,15 @@ def on_call(call: str, when: str, nth: int) -> None:
     for parent in parents:
         owner = getattr(owner, parent)
     original = getattr(owner, name)
-    calls = 0
+    calls = itertools.count(1)
 
     @functools.wraps(original)
     def dying(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth and when == "before":
+        number = next(calls)  # of several threads
+        if number == nth and when == "before":
             die()
         result = original(*args, **kwargs)
-        if calls == nth and when == "after":
+        if number == nth and when == "after":
             die()
         return result
 

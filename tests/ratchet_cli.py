@@ -97,6 +97,22 @@ def houses(rows: int, *, seed: int = 0, start: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
+def signals(rows: int, *, seed: int = 0) -> str:
+    """A table with a straight and a crooked signal: no one kind of model finds all of both."""
+    rng = np.random.default_rng([seed, 2])
+    x = np.round(rng.normal(size=(rows, 8)), 3)
+    zone = rng.choice(list("abcd"), rows)
+    score = x[:, :4] @ np.array([0.8, -0.7, 0.6, -0.5]) - 1
+    score += 2.0 * ((x[:, 4] > 0) ^ (x[:, 5] > 0)) + 1.2 * ((x[:, 6] > 0) & (zone <= "b"))
+    y = rng.uniform(size=rows) < 1 / (1 + np.exp(-score))
+    lines = ["id," + ",".join(f"x{i}" for i in range(8)) + ",zone,y"]
+    lines += [
+        f"R{i:05d},{','.join(map(str, x[i]))},{zone[i]},{'yes' if y[i] else 'no'}"
+        for i in range(rows)
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def add_rows(file: Path, more: str) -> None:
     """Append the rows of a table to a CSV file with the same columns."""
     with file.open("a", encoding="utf-8") as opened:

@@ -71,7 +71,7 @@ def test_telco_is_promoted(telco: Path, first: Result) -> None:
         "lightgbm",
         "logistic_regression",
     }
-    assert [step["status"] for step in data["steps"]] == ["done"] * 9
+    assert [step["status"] for step in data["steps"]] == ["done"] * 10
     assert set(data["metrics"]) >= {
         *("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss")
     }

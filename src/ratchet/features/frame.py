@@ -6,7 +6,7 @@ to the result little memory is needed at any number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,21 @@ class FramePath:
             DataError: a column holds values of another kind.
         """
         out = np.empty((frame.height, self.width), dtype=np.float32)
-        for start in range(0, frame.height, _BLOCK):
-            block = canonical_frame(frame.slice(start, _BLOCK), self.inputs)
-            if self.engine is not None:
-                block = self.engine.apply(block)
+        for start, block in self.blocks(frame):
             self.write(block, out[start : start + _BLOCK])
         return out
+
+    def blocks(self, frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+        """A raw table block by block, canonical and with the computed features.
+
+        Each comes with the number of its first row.
+
+        Raises:
+            DataError: a column holds values of another kind.
+        """
+        for start in range(0, frame.height, _BLOCK):
+            block = canonical_frame(frame.slice(start, _BLOCK), self.inputs)
+            yield start, block if self.engine is None else self.engine.apply(block)
 
     def encode(self, table: pl.DataFrame) -> Matrix:
         """As :meth:`matrix`, of a canonical table that already has the computed features."""

@@ -98,7 +98,7 @@ class Recipe:
         Raises:
             DataError: a column holds values of another kind than in training.
         """
-        return self._frame_path().matrix(frame)
+        return self.frame_path().matrix(frame)
 
     def vector(self, record: Mapping[str, Any]) -> Matrix:
         """The float32 matrix (1, features) of one raw row.
@@ -162,7 +162,8 @@ class Recipe:
             encoding=Encoding(**data["encoding"]),
         )
 
-    def _frame_path(self) -> FramePath:
+    def frame_path(self) -> FramePath:
+        """How it encodes tables."""
         if not self._frames:
             from ratchet.features.frame import FramePath
 

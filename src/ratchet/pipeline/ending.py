@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ratchet import clock
 from ratchet.pipeline import store
 from ratchet.pipeline.outcome import Outcome, Run
 from ratchet.pipeline.step import StepOutput
+from ratchet.pipeline.steps.teaching import CHECKPOINTS, SEARCH
 
 if TYPE_CHECKING:
     from ratchet.ledger.reader import LedgerReader
@@ -35,6 +37,8 @@ def leave_record(
     with store.storing():
         folder.mkdir(parents=True, exist_ok=True)
     store.write_atomic(folder / "run.json", json.dumps(body, indent=1, ensure_ascii=False))
+    for left in (SEARCH, CHECKPOINTS):
+        shutil.rmtree(folder / left, ignore_errors=True)
     if ended.report is None:
         return
     from ratchet.pipeline.steps.report import report_facts, run_facts, write_report

@@ -11,7 +11,9 @@ from typing import Any
 from ratchet.config.yaml import Place, parse_scalar
 from ratchet.errors import ConfigError
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*[A-Za-z0-9_]\Z|[A-Za-z_]\Z")
+_PLAIN = re.compile(
+    r"[A-Za-z_][A-Za-z0-9_./ -]*[A-Za-z0-9_]\Z|[A-Za-z_]\Z|[0-9]+(ms|[smhd])\Z"  # or a duration
+)
 _NOWHERE = Place("", 0)
 
 

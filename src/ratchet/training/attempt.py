@@ -11,6 +11,7 @@ from ratchet import clock
 from ratchet.training.deadline import NEVER, Deadline, StoppedError
 from ratchet.training.entrant import Entrant
 from ratchet.training.fitted import Fitted, Matrix, Proba, Targets, TrainingRows
+from ratchet.training.progress import UNSEEN, Progress
 from ratchet.training.scoring import score_all
 from ratchet.training.warned import WarningNotes
 
@@ -43,6 +44,7 @@ def try_fit(
     notes: WarningNotes,
     score: tuple[Matrix, Targets] | None = None,
     deadline: Deadline = NEVER,
+    progress: Progress = UNSEEN,
 ) -> Attempt:
     """Fit a candidate; given ``score`` rows (X, y) score them and let the model go, else keep it.
 
@@ -50,6 +52,8 @@ def try_fit(
     place that catches it.
     """
     started = clock.monotonic()
+    # Only what trains for long, epoch by epoch, can be followed.
+    followed = {"progress": progress} if getattr(entrant.algorithm, "follows", False) else {}
     try:
         fitted = entrant.algorithm.fit(
             rows,
@@ -59,6 +63,7 @@ def try_fit(
             validation=validation,
             deadline=deadline,
             start=entrant.saved,
+            **followed,
         )
         proba = None if score is None else _finite(fitted.predict(score[0]))
     except StoppedError:

@@ -63,6 +63,7 @@ def fit_candidates(
     update: Update = "retune",
     everyone: AllRows | None = None,
     on_event: OnEvent | None = None,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Train the candidates of ``settings`` on the rows ``frame`` with codes or numbers ``y`` (n,).
 
@@ -80,6 +81,8 @@ def fit_candidates(
 
     ``everyone`` are all training rows, where ``frame`` is a sample of them since memory has no room
     for more: algorithms that can read their rows in pieces are at last fitted on these.
+
+    ``checkpoints`` is a folder for what a killed fit goes on from; its owner removes it.
 
     ``limits`` are an ensemble's. ``on_event`` is called from worker threads, one call at a time.
 
@@ -113,6 +116,7 @@ def fit_candidates(
         cores=settings.cores or available_cores(),
         limits=limits,
         on_event=on_event,
+        checkpoints=checkpoints,
         everyone=None if everyone is None else _weighted(everyone, table, settings),
     )
     if update in ("refit", "incremental") and previous is not None:

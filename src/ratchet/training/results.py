@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ratchet.features.recipe import Recipe
 from ratchet.training.fitted import Fitted, Proba
+from ratchet.training.progress import Epoch
 
 if TYPE_CHECKING:
     from ratchet.training.blend import Blend
@@ -27,9 +28,10 @@ class TrainingEvent:
     it, ``score`` its mean of ``metric`` over the folds it was given, ``done`` of ``total`` trials
     are over (0: there is no limit). ``best`` is the best mean so far and ``best_candidate`` whose
     it is; ``left`` the seconds until the search ends, None without a limit.
+    ``epoch``: a pass over the rows is over, told in ``epoch``; ``candidate`` says of which fit.
     """
 
-    kind: Literal["fold", "fitted", "failed", "trial"]
+    kind: Literal["fold", "fitted", "failed", "trial", "epoch"]
     candidate: str
     done: int
     total: int
@@ -43,6 +45,7 @@ class TrainingEvent:
     best: float | None = None
     best_candidate: str = ""
     left: float | None = None
+    epoch: Epoch | None = None
 
 
 OnEvent = Callable[[TrainingEvent], None]

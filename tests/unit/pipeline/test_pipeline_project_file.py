@@ -46,6 +46,7 @@ def test_the_file_reads_back_and_shows_the_guesses():
     assert read["data"]["source"]["missing"] == ["", "?"]
     assert read["checks"]["expectations"][0]["expect_column_to_exist"] == {"column": "x: y"}
     assert "#   separator ; because" in text
+    assert "  tuning: {time: 10m} " in text
     assert yaml.safe_load(text)["data"]["positive"] == "Yes"
 
 

@@ -11,9 +11,10 @@ from ratchet.training.algorithms import catalogue
 from ratchet.training.candidates import fit_candidates
 from ratchet.training.deadline import Deadline
 from ratchet.training.results import TrialRecord
+from ratchet.training.search import run, sampling
 from ratchet.training.settings import TrainingSettings
 
-NAMES = ("Made", "Slow", "Steady", "Poor", "Stubborn")
+NAMES = ("Made", "Slow", "Steady", "Poor", "Stubborn", "Wide")
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +233,61 @@ def test_folds_follow_time_in_a_search_too(problem):
     first = np.isnan(trained.choice.best.oof[:, 0])
     assert 0 < first.sum() < 200
     assert month.filter(pl.Series(first)).max() < month.filter(pl.Series(~first)).min()
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Little is already too much for all rows."""
+    monkeypatch.setattr(sampling, "CELLS_ALWAYS", 1_000)
+    monkeypatch.setattr(sampling, "LEAST_ROWS", 300)
+    monkeypatch.setattr(sampling, "LEAST_OF_A_CLASS", 100)
+
+
+def test_many_rows_are_searched_on_a_sample_and_the_best_meet_again_on_all(problem, many):
+    trained = search(problem, "wide", "poor", seconds=6.0, rows=6_000)
+    sizes = [item.rows for item in trained.trials]
+    assert sizes[0] < 2_000
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 6_000
+    assert sizes.count(6_000) < sizes.count(sizes[0])
+    assert [item.number for item in trained.trials] == sorted(
+        {item.number for item in trained.trials}
+    )
+    by_name = {result.name: result for result in trained.candidates}
+    assert set(by_name) == {"wide", "poor"}
+    best = by_name["wide"]
+    assert best.oof.shape == (6_000, 2)
+    assert best.sample is None
+    assert best.trials > 5
+    assert trained.choice.best.name == "wide"
+
+
+def test_a_sample_is_gone_on_with_on_the_same_rows(problem, many):
+    store = Kept()
+    first = search(problem, "wide", seconds=4.0, rows=6_000, store=store)
+    again = search(problem, "wide", seconds=6.0, rows=6_000, store=store)
+    small = {item.rows for item in first.trials if item.rows < 6_000}
+    assert min(small) in {item.rows for item in again.trials}
+    before = {(item.rows, str(sorted(item.tuned.items()))): item.mean for item in first.trials}
+    after = {(item.rows, str(sorted(item.tuned.items()))): item.mean for item in again.trials}
+    for key in before.keys() & after.keys():
+        assert before[key] == after[key]
+    assert len(after) >= len(before) - 1
+
+
+def test_rounds_found_on_a_sample_are_found_anew_on_all_rows(problem, many, monkeypatch):
+    """A quarter of a second is no time for another rung."""
+    monkeypatch.setattr(run, "ON_SAMPLE", 1.0)
+    given = problem(rows=6_000)
+    wanted = TrainingSettings(algorithms={"lightgbm": {}}, tuning={}, cores=1, ensemble=False)
+    monkeypatch.setattr(run, "sample_size", lambda *_: 600)
+    monkeypatch.setattr(run, "climb", lambda search, *_: search)
+    trained = fit_candidates(settings=wanted, deadline=Deadline.after(4.0), **given)
+    (result,) = trained.candidates
+    assert {item.rows for item in trained.trials} <= set(range(595, 606))
+    assert result.sample is not None
+    assert result.oof.shape == (len(result.sample), 2)
+    found = next(item.rounds for item in trained.trials if dict(item.tuned) == dict(result.tuned))
+    assert result.rounds != found
+    assert result.params["early_stopping_rounds"] == 0
+    assert result.params["num_iterations"] == result.rounds

@@ -35,22 +35,33 @@ def learn_means(codes: Codes, y: Floats, categories: int) -> tuple[Floats, float
     counts = np.bincount(codes, minlength=categories).astype(np.float64)
     grand = float(np.mean(y))
     centred = y - grand
-    sums = np.bincount(codes, weights=centred, minlength=categories)
+    sums: Floats = np.bincount(codes, weights=centred, minlength=categories).astype(np.float64)
+    return grand + shrunken(counts, sums, float(np.sum(centred**2))), grand
+
+
+def shrunken(counts: Floats, sums: Floats, square: float) -> Floats:
+    """What each category's mean differs from the grand mean, shrunken as the module says.
+
+    Args:
+        counts: rows of each category.
+        sums: of their labels, less the grand mean each.
+        square: the sum of the squares of all labels, less the grand mean each.
+    """
     seen = counts > 0
     deviations = np.divide(sums, counts, out=np.zeros_like(sums), where=seen)
     between = float(np.sum(counts * deviations**2))
-    within = max(0.0, float(np.sum(centred**2)) - between)
-    rows, groups = float(len(y)), float(seen.sum())
+    within = max(0.0, square - between)
+    rows, groups = float(counts.sum()), float(seen.sum())
     if groups < 2:
-        return np.full(categories, grand), grand
-    noise = within / (rows - groups) if rows > groups else float(np.var(y, ddof=1))
+        return np.zeros_like(sums)
+    noise = within / (rows - groups) if rows > groups else square / (rows - 1)
     typical = (rows - float(np.sum(counts**2)) / rows) / (groups - 1)
     spread = max(0.0, (between / (groups - 1) - noise) / typical)
     if spread <= 1e-12 * (noise + spread):
-        return np.full(categories, grand), grand
+        return np.zeros_like(sums)
     between_part = counts * spread
     weights = np.divide(between_part, between_part + noise, out=np.zeros_like(sums), where=seen)
-    return grand + weights * deviations, grand
+    return np.asarray(weights * deviations)
 
 
 def assign_folds(

@@ -34,7 +34,7 @@ TITLE = "The model"
 _ERRORS = ("rmse", "mae", "median_ae")
 _UPDATES = {
     "retune": "a new search",
-    "refit": "the serving model's recipe and parameters, trained on the new rows",
+    "refit": "the serving model's recipe and parameters, trained anew on all rows",
     "incremental": "going on training the serving model",
 }
 

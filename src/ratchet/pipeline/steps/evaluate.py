@@ -82,6 +82,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     return {
         "metric": metric,
         "metrics": metrics.values(),
+        "rows": {"test": test.height, "of": rows.count("test")},
         "said": metrics[metric].text() if metric in metrics else "",
         "against": context.champion["version"] if context.champion else None,
         "difference": told["comparison"]["difference"] if told["comparison"] else None,
@@ -219,6 +220,9 @@ def _settings(settings: ProjectSettings) -> Any:
 
 def _says(facts: Mapping[str, Any]) -> str:
     text = f"test {facts['metric']} {facts['said']}"
+    seen = facts["rows"]
+    if seen["test"] < seen["of"]:
+        text += f" on {seen['test']:,} of {seen['of']:,} test rows"
     if facts["difference"] is not None:
         text += f", {facts['difference']:+.4f} against champion {facts['against']}"
     return text

@@ -84,6 +84,15 @@ class Rows:
 
         return int((self.parts == NAMES.index(name)).sum())
 
+    def remarks(self) -> tuple[str, ...]:
+        """What of the held-out rows memory has no room for, for people."""
+        found = []
+        for name in ("test", "validation"):
+            there, held = self.count(name), self._part(name).height
+            if held < there:
+                found.append(f"{held:,} of {there:,} {name} rows were scored: memory holds no more")
+        return tuple(found)
+
     def train_from(self, place: int) -> pl.DataFrame:
         """The training rows that are stored at ``place`` or after it; a sample if they are many."""
         import polars as pl

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ratchet.errors import RatchetError
 from ratchet.pipeline.store import storing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from ratchet.gates.budget import Cost
@@ -110,6 +110,7 @@ def _excess(context: StepContext, rows: Rows, export: Export) -> str:
 def _cost(context: StepContext, rows: Rows, export: Export) -> Cost:
     from ratchet.gates.budget import Cost, measure_latency, measure_size
     from ratchet.packaging.composite import open_exported
+    from ratchet.packaging.measure import measure_memory
 
     size = measure_size(export.folder)
     model = open_exported(export.folder)
@@ -120,32 +121,5 @@ def _cost(context: StepContext, rows: Rows, export: Export) -> Cost:
     )
     memory = None
     if size > _SMALL and context.settings.gates.budget.memory is not None:
-        memory = _memory(rows, export)
+        memory = measure_memory(export.folder).peak
     return Cost(latency, size, memory)
-
-
-def _memory(rows: Rows, export: Export) -> int:
-    """The peak of a process that serves the model: in a bundle for this purpose only."""
-    from ratchet.packaging.bundle import BundleContent, write_bundle
-    from ratchet.packaging.composite import join_inputs, read_recipes
-    from ratchet.packaging.decision import make_decision
-    from ratchet.packaging.measure import measure_memory
-    from ratchet.packaging.metadata import Metadata
-    from ratchet.packaging.signature import make_signature
-
-    inputs = join_inputs(read_recipes(export.folder))
-    with storing(), TemporaryDirectory(prefix="ratchet-") as name:
-        path = Path(name) / "bundle"
-        write_bundle(
-            path,
-            BundleContent(
-                model=export.folder,
-                signature=make_signature(inputs, rows.train.head(1_000), rows.task),
-                decision=make_decision(rows.task),
-                metrics={},
-                metadata=Metadata("", "", {}, 0, {}, "", "", {}),
-                requirements=(),
-                card="",
-            ),
-        )
-        return measure_memory(path).peak

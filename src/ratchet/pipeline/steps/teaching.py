@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from ratchet.registry.mlflow_live import LiveLog
     from ratchet.training.deadline import Deadline
     from ratchet.training.previous import Previous
+    from ratchet.training.progress import Epoch
     from ratchet.training.results import Trained, TrainingEvent
     from ratchet.training.search.store import OptunaStore
+
+SEARCH, CHECKPOINTS = "_search", "_checkpoints"
+"""In the run's folder, until it ends: what a killed training goes on from."""
 
 _AFTER_SECONDS = 6.0
 """What evaluating, packaging, judging and registering a small model takes on a machine at rest."""
@@ -60,6 +64,7 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
             update=context.update,
             everyone=everyone,
             on_event=listener.hear,
+            checkpoints=context.project.runs / context.run_id / CHECKPOINTS,
         )
 
 
@@ -99,7 +104,7 @@ def _store(context: StepContext) -> Iterator[OptunaStore | None]:
         return
     digest = store_digest(context.run_id, code_digest(), user_code_digest(context.project) or "")
     store = OptunaStore(
-        context.project.ledger_url, context.project.runs / context.run_id / "_search", digest
+        context.project.ledger_url, context.project.runs / context.run_id / SEARCH, digest
     )
     try:
         yield store
@@ -129,8 +134,25 @@ class _Listener:
             self._reporter.note(f"{event.candidate} failed: {event.error}")
         elif event.kind == "trial":
             self._reporter.progress(_trial(event))
+        elif event.epoch is not None:
+            self._reporter.progress(_epoch(event.candidate, event.epoch))
+            self._log(lambda: self._to_mlflow(event))
         else:
             self._reporter.progress(f"{event.candidate} {event.done}/{event.total}")
+
+    def _to_mlflow(self, event: TrainingEvent) -> None:
+        epoch = event.epoch
+        if epoch is None:
+            return
+        if self._live is None:
+            self._live = self._context.project.open_tracking().live(self._context.run_id)
+        metrics = {
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "train_accuracy": epoch.train_accuracy,
+            "validation_accuracy": epoch.validation_accuracy,
+        }
+        self._live.epoch(event.candidate, epoch.number, metrics)
 
     def _log(self, call: Any) -> None:
         """MLflow may be away: training goes on, and is told of once."""
@@ -149,3 +171,15 @@ def _trial(event: TrainingEvent) -> str:
     best = f", best {event.metric} {event.best:.4f} ({event.best_candidate})" if event.best else ""
     left = f", {event.left:.0f} s left" if event.left is not None else ""
     return f"trial {event.done}{of}{best}{left}"
+
+
+def _epoch(name: str, epoch: Epoch) -> str:
+    """One line: losses, and accuracies where there are classes."""
+    shown = {
+        "train loss": epoch.train_loss,
+        "validation loss": epoch.validation_loss,
+        "train accuracy": epoch.train_accuracy,
+        "validation accuracy": epoch.validation_accuracy,
+    }
+    told = ", ".join(f"{what} {value:.4f}" for what, value in shown.items() if value is not None)
+    return f"{name}, epoch {epoch.number}/{epoch.of}: {told}"

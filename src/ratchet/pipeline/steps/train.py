@@ -54,10 +54,10 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     context.write_json(CANDIDATES, [_record(result) for result in trained.candidates])
     context.write_json(TRIALS, [trial.to_json() for trial in trained.trials])
     context.write_json(TIMING, {result.name: result.seconds for result in trained.candidates})
-    return _facts(context, trained, shipped)
+    return _facts(context, rows, trained, shipped)
 
 
-def _facts(context: StepContext, trained: Trained, shipped: Shipped) -> dict[str, Any]:
+def _facts(context: StepContext, rows: Rows, trained: Trained, shipped: Shipped) -> dict[str, Any]:
     blend, export, choice = shipped.blend, shipped.export, trained.choice
     statuses = [result.status for result in trained.candidates]
     return {
@@ -83,7 +83,7 @@ def _facts(context: StepContext, trained: Trained, shipped: Shipped) -> dict[str
             "refused": {name: list(why) for name, why in export.refused.items()},
         },
         "passed_over": list(shipped.passed_over),
-        "notes": list(trained.notes),
+        "notes": [*trained.notes, *rows.remarks()],
     }
 
 

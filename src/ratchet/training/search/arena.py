@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from ratchet.training.attempt import Attempt, try_fit
 from ratchet.training.cores import CorePlan
 from ratchet.training.deadline import Deadline
 from ratchet.training.folds import Fold, make_folds
+from ratchet.training.progress import Progress, unseen
 from ratchet.training.search.isolation import Isolation
 from ratchet.training.search.matrices import Matrices, matrix_limit
 from ratchet.training.search.trial import Trial
@@ -25,7 +27,7 @@ class Arena:
     """A table cut into folds. ``sample`` are the positions of its rows among all, None if all.
 
     ``isolation`` trains what cannot be interrupted in a process of its own; None: there is no
-    deadline, and it need not be.
+    deadline, and it need not be. ``follow`` says how a fit of this name is followed.
     """
 
     table: TrainingTable
@@ -35,6 +37,7 @@ class Arena:
     notes: WarningNotes
     isolation: Isolation | None = None
     sample: npt.NDArray[np.int64] | None = None
+    follow: Callable[[str], Progress] = unseen
 
     @property
     def rows(self) -> int:
@@ -68,6 +71,7 @@ class Arena:
                 notes=self.notes,
                 score=(encoded.X, encoded.y),
                 deadline=deadline,
+                progress=self.follow(f"{entrant.name} trial {trial.number} fold {number + 1}"),
             )
         # The first trial on a fold pays for its encoding: a budget has to know of it.
         return replace(attempt, seconds=clock.monotonic() - started)
@@ -84,6 +88,7 @@ def make_arena(
     sample: npt.NDArray[np.int64] | None = None,
     recipes: dict[Encoding, Recipe] | None = None,
     seed: int | None = None,
+    follow: Callable[[str], Progress] = unseen,
 ) -> Arena:
     """The arena of these rows of ``table`` (all if ``sample`` is None).
 
@@ -101,4 +106,4 @@ def make_arena(
             groups=part.groups,
         )
     matrices = Matrices(part, cut, matrix_limit(memory), recipes)
-    return Arena(part, cut, matrices, plan, notes, isolation, sample)
+    return Arena(part, cut, matrices, plan, notes, isolation, sample, follow)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ratchet.training.blend import ENSEMBLE, Blend
 from ratchet.training.ensemble import Ensemble
+from ratchet.training.entrant import Entrant
 from ratchet.training.fitted import Proba
 from ratchet.training.results import CandidateResult
 from ratchet.training.scoring import spread
@@ -46,7 +47,8 @@ class Conclusion:
 class Concluding:
     """One conclusion; ``arena`` is where the trials of ``standings`` were tried.
 
-    ``weights`` of the contenders, and the ``method`` of calibration, are found out if not given.
+    ``earlier`` are those of fewer rows, where candidates were left behind. ``weights`` of the
+    contenders, and the ``method`` of calibration, are found out if not given.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Concluding:
         *,
         weights: Ensemble | None = None,
         method: str | None = None,
+        earlier: Sequence[Standings] = (),
     ) -> None:
         self.arena = arena
         self.standings = standings
         self.finals = finals
+        self.earlier = tuple(earlier)
         self.settings = setting.job.settings
         self.metric = setting.job.metric
         self.limits = setting.job.limits
@@ -153,7 +157,13 @@ class Concluding:
             self._seconds(trial),
             recipe=self.arena.matrices.recipes.get(trial.entrant.encoding),
             anew=trial.entrant if few else None,
+            further=self._further(contender),
         )
+
+    def _further(self, contender: Contender) -> Entrant | None:
+        """What is fitted on all rows where those in memory are a sample of them."""
+        everyone = self.finals.everyone
+        return None if everyone is None else contender.final_on(everyone.rows)
 
     def _broken(self, draft: Draft | None) -> str:
         """Why a blend cannot be made, empty if it can."""
@@ -185,16 +195,20 @@ class Concluding:
         return table.y - draft.oof[:, 0] if table.task.kind == "regression" else None
 
     def _results(self, drafts: dict[str, Draft]) -> tuple[CandidateResult, ...]:
-        found = [self._result(trials) for trials in self.standings.trials if trials]
+        found = [self._result(place) for place in range(len(self.standings.trials))]
         if self.ensemble is not None:
             found.append(self._ensemble_result(drafts[ENSEMBLE], self.ensemble))
         return tuple(found)
 
-    def _result(self, trials: Sequence[Trial]) -> CandidateResult:
-        """A candidate's result: that of its best trial, or of its only one."""
-        name = trials[0].entrant.name
+    def _result(self, place: int) -> CandidateResult:
+        """A candidate's result: that of its best trial on the most rows it was tried on."""
+        every = (self.standings, *reversed(self.earlier))
+        last = next(each for each in every if each.trials[place])
+        name = last.trials[place][0].entrant.name
         best = next((item for item in self.contenders if item.name == name), None)
-        trial = trials[0] if best is None else best.trial
+        ranked = last.ranked(place) or last.trials[place]
+        trial = ranked[0] if best is None else best.trial
+        tried = [item for each in every for item in each.trials[place]]
         final = self.finals.made.get(name)
         error = self._error(trial, final, contends=best is not None)
         fitted = None if final is None else final.attempt.fitted
@@ -202,7 +216,7 @@ class Concluding:
         scores = trial.scores
         notes = [note for attempt in trial.made for note in attempt.notes]
         notes += () if final is None else final.attempt.notes
-        seconds = sum(item.seconds for item in trials)
+        seconds = sum(item.seconds for item in tried)
         return CandidateResult(
             name=name,
             algorithm=entrant.algorithm.name,
@@ -219,7 +233,7 @@ class Concluding:
             recipe=None if error or final is None else final.recipe,
             fitted=None if error else fitted,
             tuned=entrant.tuned,
-            trials=len(trials),
+            trials=len(tried),
         )
 
     def _error(self, trial: Trial, final: FinalFit | None, *, contends: bool) -> str:
@@ -227,7 +241,9 @@ class Concluding:
             return trial.error
         if final is not None:
             return final.attempt.error
-        if not contends:
+        if not contends and trial.status == "pruned":
+            return f"given up after {len(trial.scores)} folds: far behind, and dear"
+        if not contends and trial.status != "finished":
             return "the time was up before it could be compared"
         return ""
 

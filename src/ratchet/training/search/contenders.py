@@ -72,13 +72,9 @@ class Draft:
 def find_contenders(standings: Standings, arena: Arena, metric: str) -> tuple[Contender, ...]:
     """The best configurations of each candidate, the best one under the candidate's name."""
     found = []
-    for trials in standings.trials:
-        ranked = sorted(
-            (trial for trial in trials if trial.status == "finished"),
-            key=lambda trial: (trial.loss(metric), trial.number),
-        )
+    for candidate in range(len(standings.trials)):
         place = 0
-        for trial in ranked[:PER_CANDIDATE]:
+        for trial in standings.ranked(candidate, metric)[:PER_CANDIDATE]:
             oof = trial.oof(arena.folds)
             if oof is None:
                 continue

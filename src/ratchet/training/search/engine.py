@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,11 +24,14 @@ from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.entrant import Entrant
 from ratchet.training.results import Origin, TrialRecord
 from ratchet.training.search.allocation import Account, choose_account
+from ratchet.training.search.archive import Archive
 from ratchet.training.search.arena import Arena
+from ratchet.training.search.opening import Opening
 from ratchet.training.search.proposals import Proposals
 from ratchet.training.search.standings import Standings
 from ratchet.training.search.store import SearchStore
-from ratchet.training.search.trial import Trial, recorded_trial, trial_key
+from ratchet.training.search.terms import Terms
+from ratchet.training.search.trial import Trial, recorded_trial
 
 BATCH = 4
 """Configurations drawn at once when there is no deadline."""
@@ -40,38 +42,12 @@ LONGEST = 5.0
 LEAST_SHARE = 0.1
 """The share of the time left that a trial may take anyway."""
 
-DEFAULTS_SHARE = 0.3
-"""The share of the time left that one candidate's defaults may take, but for the first one's."""
-
-QUICKEST_FIRST = ("lightgbm", "logistic_regression", "ridge", "xgboost", "extra_trees")
-"""Whose defaults are tried first when time may not suffice for all."""
-
-KEPT_SCORES = 6
-"""Trials of a candidate whose out-of-fold scores stay in memory."""
-
-LISTEN_SECONDS = 5.0
-"""How often other processes' trials are asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a search may take.
-
-    ``trials`` in all, None without a limit. A ``timed`` one has to be over at the moment of the
-    monotonic clock that ``ends`` gives, and one on more rows that follows at ``ends_at_last``: the
-    moment comes earlier when the models found so far take longer to fit on all rows. ``elapsed``
-    are seconds that a search which is gone on with has had before.
-    """
-
-    trials: int | None
-    timed: bool = False
-    ends: Callable[[Search], float] = lambda _: math.inf
-    ends_at_last: Callable[[Search], float] = lambda _: math.inf
-    elapsed: float = 0.0
-
 
 class Search:
-    """One search over the candidates' ``proposals`` in ``arena``."""
+    """One search over the candidates' ``proposals`` in ``arena``.
+
+    ``before`` trials were numbered before it.
+    """
 
     def __init__(
         self,
@@ -82,6 +58,7 @@ class Search:
         *,
         store: SearchStore | None = None,
         recorded: Sequence[TrialRecord] = (),
+        before: int = 0,
         on_fold: Callable[[Trial, Attempt], None] | None = None,
         on_trial: Callable[[Trial, Search], None] | None = None,
     ) -> None:
@@ -89,19 +66,18 @@ class Search:
         self.proposals = list(proposals)
         self.metric = metric
         self.terms = terms
-        self.store = store
+        self.archive = Archive(arena, metric, store, recorded)
         self.on_fold, self.on_trial = on_fold, on_trial
         self.trials: list[Trial] = []
         self.standings = Standings(len(self.proposals), metric)
         self.accounts = [Account() for _ in self.proposals]
         self.started = clock.monotonic() - terms.elapsed
         self.timed = terms.timed
+        self._before = before
         self._lock = threading.RLock()
         self._waiting: deque[Trial] = deque()
         self._exhausted: set[int] = set()
-        self._stored = self._mine(recorded)
         self._rng = np.random.default_rng(arena.table.seed)
-        self._listened = clock.monotonic()
         self._halted = False
 
     @property
@@ -125,7 +101,20 @@ class Search:
             self._start(position, proposals.defaults(), "defaults")
             for position, proposals in enumerate(self.proposals)
         ]
-        self._try_defaults(defaults, pool)
+        for trial in defaults:
+            self.archive.recall(trial)
+        opening = Opening(
+            defaults,
+            self.standings,
+            self._try_fold,
+            self._finish_default,
+            (lambda: self.left) if self.timed else None,
+            self.arena.plan.workers,
+        )
+        self._together(pool, [partial(opening.run, *pair) for pair in opening.pairs])
+        if not self.timed:
+            for trial in defaults:
+                self._enter(trial)
         for position, proposals in enumerate(self.proposals):
             for entrant in proposals.warm_ones():
                 self._waiting.append(self._start(position, entrant, "warm"))
@@ -149,26 +138,6 @@ class Search:
         self._together(pool, [partial(job, trial) for trial in again])
         self.trials = [trial for trial in self.trials if trial.status is not None]
 
-    def recover_scores(self) -> None:
-        """Bring back the out-of-fold scores of the best trials that another process tried."""
-        for trials in self.standings.trials:
-            ranked = sorted(
-                (trial for trial in trials if trial.status == "finished"),
-                key=lambda trial: (trial.loss(self.metric), trial.number),
-            )
-            for place, trial in enumerate(ranked[:KEPT_SCORES]):
-                if trial.oof(self.arena.folds) is None:
-                    self._recover(trial, anew=place == 0)
-
-    def _recover(self, trial: Trial, *, anew: bool) -> None:
-        stored = None if self.store is None else self.store.oof(trial.key)
-        if stored is not None and len(stored) == self.arena.rows:
-            trial.take_scores(stored, self.arena.folds)
-        elif anew:
-            # A candidate's best has to have them; it was tried on another machine.
-            for number in range(len(self.arena.folds)):
-                trial.attempts[number] = self.arena.try_fold(trial, number, NEVER)
-
     def _run_batches(self, pool: ThreadPoolExecutor) -> None:
         while True:
             batch = [trial for trial in (self._next() for _ in range(BATCH)) if trial is not None]
@@ -187,7 +156,9 @@ class Search:
             self._try(trial)
             with self._lock:
                 self._enter(trial)
-            self._listen()
+            if self.archive.listen():
+                with self._lock:
+                    self._adopt()
 
     def _together(self, pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], None]]) -> None:
         """Run the jobs; the first one's error ends them all."""
@@ -201,45 +172,9 @@ class Search:
                 future.cancel()
             raise
 
-    def _try_defaults(self, defaults: Sequence[Trial], pool: ThreadPoolExecutor) -> None:
-        """Every fold of all defaults: with a deadline one candidate after the other."""
-        order = (
-            sorted(defaults, key=lambda trial: quickness(trial.entrant.algorithm.name))
-            if self.timed
-            else defaults
-        )
-        pairs = [(trial, number) for trial in order for number in range(len(self.arena.folds))]
-        if not self.timed:
-            pairs.sort(key=lambda pair: pair[1])
-        deadlines: dict[int, Deadline] = {}
-        left = dict.fromkeys(map(id, defaults), len(self.arena.folds))
-
-        def job(trial: Trial, number: int) -> None:
-            with self._lock:
-                deadline = deadlines.setdefault(
-                    id(trial), self._first_deadline(DEFAULTS_SHARE if trial is not order[0] else 1)
-                )
-            if not (trial.status or trial.error or trial.stopped or self._halted):
-                self._try_fold(trial, number, deadline)
-            with self._lock:
-                left[id(trial)] -= 1
-                over = left[id(trial)] == 0
-            if over and trial.status is None:
-                self._finish(trial)
-
-        for trial in defaults:
-            self._recall(trial)
-        self._together(pool, [partial(job, trial, number) for trial, number in pairs])
-        for trial in defaults:
-            self._enter(trial)
-
-    def _first_deadline(self, share: float) -> Deadline:
-        """By when defaults have to be over: one slow candidate must not take all the time."""
-        return Deadline(clock.monotonic() + share * self.left) if self.timed else NEVER
-
     def _start(self, position: int, entrant: Entrant, origin: Origin, asked: Any = None) -> Trial:
         trial = Trial(
-            number=len(self.trials) + 1,
+            number=self._before + len(self.trials) + 1,
             candidate=position,
             entrant=entrant,
             origin=origin,
@@ -301,7 +236,7 @@ class Search:
 
     def _try(self, trial: Trial) -> None:
         """All folds of a trial, unless it is stopped, fails, or is clearly worse before."""
-        self._recall(trial)
+        self.archive.recall(trial)
         if trial.status is not None:
             return
         trial.started = clock.monotonic() - self.started
@@ -342,20 +277,13 @@ class Search:
                 if complete and not trial.stopped
                 else "stopped"
             )
-        # A stopped one may go to its end when there is more time.
-        if self.store is not None and trial.status != "stopped" and trial.key not in self._stored:
-            oof = trial.oof(self.arena.folds) if trial.status == "finished" else None
-            self.store.save(trial.record(self.metric), trial.key, oof)
-            self._stored[trial.key] = trial.record(self.metric)
+        self.archive.keep(trial)
 
-    def _recall(self, trial: Trial) -> None:
-        """Take over what is known of the same configuration from before."""
-        record = self._stored.get(trial.key)
-        if record is None:
-            return
-        known = recorded_trial(record, trial.number, trial.candidate, trial.entrant)
-        trial.attempts, trial.status = known.attempts, known.status
-        trial.started = record.started
+    def _finish_default(self, trial: Trial) -> None:
+        self._finish(trial)
+        if self.timed:  # else they are entered in their order, when all are over
+            with self._lock:
+                self._enter(trial)
 
     def _enter(self, trial: Trial) -> None:
         """Take a trial that is over into the standings, and tell of it."""
@@ -367,62 +295,19 @@ class Search:
         cost = trial.seconds if self.timed else 1.0
         finished = trial.status == "finished"
         self.accounts[trial.candidate].book(cost, loss if finished else math.inf)
-        self._drop_scores(trial)
+        self.standings.forget_scores(trial.candidate)
         if self.on_trial is not None:
             self.on_trial(trial, self)
 
-    def _drop_scores(self, trial: Trial) -> None:
-        """Only the best few of a candidate keep their out-of-fold scores in memory."""
-        ranked = sorted(
-            (
-                known
-                for known in self.standings.trials[trial.candidate]
-                if known.status == "finished"
-            ),
-            key=lambda known: (known.loss(self.metric), known.number),
-        )
-        kept = set(map(id, ranked[:KEPT_SCORES]))
-        for known in self.standings.trials[trial.candidate]:
-            if id(known) not in kept:
-                known.forget_scores()
-
-    def _listen(self) -> None:
-        """Learn from other processes' trials, every now and then."""
-        if self.store is None:
-            return
-        with self._lock:
-            if clock.monotonic() - self._listened < LISTEN_SECONDS:
-                return
-            self._listened = clock.monotonic()
-        found = self._mine(self.store.load())
-        with self._lock:
-            self._stored.update(
-                {key: record for key, record in found.items() if key not in self._stored}
-            )
-            self._adopt()
-
-    def _mine(self, records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
-        """The records of trials on as many rows, by key."""
-        return {
-            trial_key(record.candidate, record.tuned, record.rows): record
-            for record in records
-            if record.rows == self.arena.rows and record.metric == self.metric
-        }
-
     def _adopt(self) -> None:
         """Take stored trials that this process has not tried for its own."""
-        known = {trial.key for trial in self.trials}
         names = {item.candidate.name: place for place, item in enumerate(self.proposals)}
-        for key, record in self._stored.items():
+        for record in self.archive.unknown({trial.key for trial in self.trials}):
             position = names.get(record.candidate)
-            if key in known or position is None:
+            if position is None:
                 continue
             entrant = self.proposals[position].enter(record.tuned)
-            trial = recorded_trial(record, len(self.trials) + 1, position, entrant)
+            number = self._before + len(self.trials) + 1
+            trial = recorded_trial(record, number, position, entrant)
             self.trials.append(trial)
             self._enter(trial)
-
-
-def quickness(name: str) -> int:
-    """The place of an algorithm among those whose defaults are tried first."""
-    return QUICKEST_FIRST.index(name) if name in QUICKEST_FIRST else len(QUICKEST_FIRST)

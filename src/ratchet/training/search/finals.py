@@ -20,6 +20,7 @@ from ratchet.training.entrant import Entrant
 from ratchet.training.fitted import TrainingRows
 from ratchet.training.folds import cut_validation
 from ratchet.training.matrix_file import MatrixFile
+from ratchet.training.progress import Progress, unseen
 from ratchet.training.table import TrainingTable
 from ratchet.training.warned import WarningNotes
 
@@ -78,7 +79,9 @@ class Finals:
         *,
         everyone: AllRows | None = None,
         cores: int = 1,
+        follow: Callable[[str], Progress] = unseen,
     ) -> None:
+        self.follow = follow
         self.table = table
         self.plan = plan
         self.notes = notes
@@ -150,15 +153,15 @@ class Finals:
             self._reading,
             MatrixFile(everyone.folder, known.X.shape[1], everyone.memory) as file,
         ):
-            rows, watched = chosen.encode(recipe, known, file)
+            filed = chosen.encode(recipe, known, self.table, file)
             for order in orders:
-                early = order.further is not None and watched is not None
+                early = order.further is not None and filed.watched is not None
                 entrant = order.further if early and order.further else order.entrant
-                watch = watched if early else None
-                self._fit_order(order, entrant, recipe, rows, watch, threads=self.cores)
+                watch = filed.watched if early else None
+                self._fit_order(order, entrant, filed.recipe, filed.rows, watch, threads=self.cores)
                 self._remark(order, file.rows)
-            if rows.cache:
-                rows.cache.clear()
+            if filed.rows.cache:
+                filed.rows.cache.clear()
 
     def _fit_order(
         self,
@@ -178,6 +181,7 @@ class Finals:
             threads=threads or self.plan.threads,
             notes=self.notes,
             deadline=self._deadline(order),
+            progress=self.follow(f"{order.name} final"),
         )
         with self._lock:
             if watched is not None:

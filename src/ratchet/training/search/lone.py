@@ -8,8 +8,8 @@ from ratchet.training.algorithms.catalogue import Candidate
 from ratchet.training.blend import Blend
 from ratchet.training.entrant import enter
 from ratchet.training.results import CandidateResult, Trained, TrialRecord
-from ratchet.training.search.engine import quickness
 from ratchet.training.search.finals import FinalFit, Order, member_of
+from ratchet.training.search.opening import quickness
 from ratchet.training.search.setting import Setting, all_failed
 from ratchet.training.select import choose_best
 from ratchet.training.threshold import Threshold

@@ -13,14 +13,16 @@ from ratchet.training.results import Trained, TrainingEvent, TrialRecord
 from ratchet.training.scoring import LOWER_IS_BETTER
 from ratchet.training.search.arena import Arena
 from ratchet.training.search.conclusion import Concluding, Conclusion
-from ratchet.training.search.engine import Search, Terms, quickness
+from ratchet.training.search.engine import Search
 from ratchet.training.search.lone import fit_one
+from ratchet.training.search.opening import quickness
 from ratchet.training.search.proposals import Proposals
 from ratchet.training.search.reserve import reserved_seconds
 from ratchet.training.search.rungs import climb
 from ratchet.training.search.sampling import draw_sample, sample_size
 from ratchet.training.search.setting import Setting, all_failed
 from ratchet.training.search.store import SearchStore
+from ratchet.training.search.terms import Terms
 from ratchet.training.search.trial import Trial
 
 ON_SAMPLE = 0.6
@@ -31,9 +33,6 @@ OTHERS = 2.0
 
 MOST_RESERVED = 0.4
 """The share of the whole time that final fits are kept at most: late, they stop where they are."""
-
-WAITED = 1.0
-"""Times the reserve that a search gone on with gets for its final fits, when its time is up."""
 
 
 class Training:
@@ -55,8 +54,8 @@ class Training:
         limit = None if tuning == "off" else tuning.trials
         self.most = limit if self.searches else len(candidates)
         self.timed = self.searches and setting.timed
-        self.budget = 0.0
-        self.sampled = False
+        self.budget, self.promised = 0.0, NEVER.at
+        self.searched: list[Search] = []
         self.store = store if self.searches else None
         self.recorded = () if self.store is None else self.store.load()
         self.elapsed = max((item.started + item.seconds for item in self.recorded), default=0.0)
@@ -84,23 +83,22 @@ class Training:
             return fit_one(setting, self.candidates, ())
         if self.timed:
             # What was spent before the process was killed is spent.
-            self.budget = setting.deadline.left
+            self.budget, self.promised = setting.deadline.left, setting.deadline.at
             setting.deadline = Deadline(setting.deadline.at - self.elapsed)
             if not all(item.algorithm.interruptible for item in self.candidates):
                 setting.isolate()
         search = self._search(self._arena())
         search.run(setting.pool)
-        trials = list(search.trials)
         if search.arena.sample is not None and search.standings.leader is not None:
             search.arena.matrices.clear()
             search = climb(search, setting, self._search)
-            trials += [trial for trial in search.trials if trial not in trials]
+        trials = [trial for each in self.searched for trial in each.trials]
         records = tuple(trial.record(search.metric) for trial in trials if trial.status)
         if search.standings.leader is None:
             if any(trial.stopped for trial in trials):
                 return fit_one(setting, self.candidates, records)
             raise all_failed([(trial.entrant.name, trial.error) for trial in trials])
-        search.recover_scores()
+        search.archive.return_scores(search.standings)
         search.arena.matrices.clear()
         return self._trained(self._conclude(search), records)
 
@@ -118,11 +116,17 @@ class Training:
 
     def _conclude(self, search: Search) -> Conclusion:
         setting = self.setting
-        if self.timed:
-            late = clock.monotonic() + WAITED * self._least_reserve(search)
-            setting.deadline = Deadline(max(setting.deadline.at, late))
+        if self.elapsed:
+            # Its time was up before it began: what was found is to be fitted all the same.
+            needed = min(self._least_reserve(search), MOST_RESERVED * self.budget)
+            late = max(setting.deadline.at, clock.monotonic() + needed)
+            setting.deadline = Deadline(min(late, self.promised))
         return Concluding(
-            search.arena, search.standings, setting.finals(self.folds), setting
+            search.arena,
+            search.standings,
+            setting.finals(self.folds),
+            setting,
+            earlier=[each.standings for each in self.searched if each is not search],
         ).conclude()
 
     def _arena(self) -> Arena:
@@ -151,8 +155,7 @@ class Training:
     def _search(self, arena: Arena) -> Search:
         setting = self.setting
         until = float("inf")
-        if self.timed and arena.sample is not None and not self.sampled:
-            self.sampled = True
+        if self.timed and arena.sample is not None and not self.searched:
             until = clock.monotonic() + ON_SAMPLE * setting.deadline.left
         terms = Terms(
             trials=self.most,
@@ -161,16 +164,19 @@ class Training:
             ends_at_last=self._ends,
             elapsed=self.elapsed,
         )
-        return Search(
+        search = Search(
             arena,
             self.proposals,
             setting.job.searched,
             terms,
             store=self.store,
             recorded=self.recorded,
+            before=sum(len(each.trials) for each in self.searched),
             on_fold=self._tell_fold,
             on_trial=self._tell_trial if self.searches else None,
         )
+        self.searched.append(search)
+        return search
 
     def _ends(self, search: Search) -> float:
         """When a search has to be over: the deadline, less what the final fits will take."""

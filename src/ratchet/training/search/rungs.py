@@ -47,12 +47,9 @@ def _finalists(search: Search, most: int) -> list[Trial]:
     """The best few, at least the best of each candidate that is not clearly behind."""
     standings = search.standings
     found = []
-    for place, trials in enumerate(standings.trials):
+    for place in range(len(standings.trials)):
         gap, error = standings.gap(place)
-        ranked = sorted(
-            (trial for trial in trials if trial.status == "finished"),
-            key=lambda trial: (trial.loss(search.metric), trial.number),
-        )
+        ranked = standings.ranked(place)
         if gap <= 3 * error or len(standings.trials) <= FEWEST:
             found += ranked[:PER_CANDIDATE]
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from ratchet.training.attempt import Attempt
 from ratchet.training.cores import CorePlan, calm_openmp, plan_cores
 from ratchet.training.deadline import Deadline
 from ratchet.training.ensemble import Limits
+from ratchet.training.progress import Epoch, Progress
 from ratchet.training.results import OnEvent, TrainingEvent
 from ratchet.training.search.arena import Arena, make_arena
 from ratchet.training.search.finals import Finals
@@ -46,6 +48,7 @@ class Job:
     cores: int
     limits: Limits | None
     on_event: OnEvent | None
+    checkpoints: Path | None = None
     everyone: AllRows | None = None
 
     @contextmanager
@@ -116,7 +119,26 @@ class Setting:
             isolation=self._isolation,
             sample=sample,
             recipes=recipes,
+            follow=self.follow,
         )
+
+    def follow(self, name: str) -> Progress:
+        """Epochs of the fit of this name are told, and it is kept for going on after a kill."""
+
+        def told(epoch: Epoch) -> None:
+            self.tell(
+                TrainingEvent(
+                    kind="epoch",
+                    candidate=name,
+                    done=epoch.number,
+                    total=epoch.of,
+                    seconds=epoch.seconds,
+                    scores={},
+                    epoch=epoch,
+                )
+            )
+
+        return Progress(self.job.checkpoints, told)
 
     def final_rows(self, algorithm: Algorithm) -> int:
         """How many rows the algorithm can be fitted on at last."""
@@ -154,6 +176,7 @@ class Setting:
             tell,
             everyone=self.job.everyone,
             cores=self.job.cores,
+            follow=self.follow,
         )
 
     def tell(self, event: TrainingEvent) -> None:

@@ -8,7 +8,7 @@ fold vary far less than scores do.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from ratchet.training.search.trial import Trial, best_of
 
 CLEARLY = 1.5
 """Standard errors behind the best from which a trial is given up."""
+
+KEPT_SCORES = 6
+"""Trials of a candidate whose out-of-fold scores stay in memory."""
 
 FAR = 4.0
 """Standard errors behind the leader from which a candidate hardly adds to an ensemble."""
@@ -46,9 +49,17 @@ class Standings:
         """The best finished trial of all."""
         return best_of((trial for trial in self._best if trial is not None), self.metric)
 
-    def finished(self) -> Iterable[Trial]:
-        """All finished trials."""
-        return (trial for trials in self.trials for trial in trials if trial.status == "finished")
+    def ranked(self, candidate: int, metric: str = "") -> list[Trial]:
+        """The candidate's finished trials from the best down, by its metric or another one."""
+        return sorted(
+            (trial for trial in self.trials[candidate] if trial.status == "finished"),
+            key=lambda trial: (trial.loss(metric or self.metric), trial.number),
+        )
+
+    def forget_scores(self, candidate: int) -> None:
+        """Only the best few keep their out-of-fold scores in memory."""
+        for trial in self.ranked(candidate)[KEPT_SCORES:]:
+            trial.forget_scores()
 
     def is_hopeless(self, trial: Trial) -> bool:
         """Whether its folds so far are clearly worse than the same folds of its candidate's best.
@@ -65,6 +76,15 @@ class Standings:
         return float(np.mean(behind)) > CLEARLY * self.spread(trial.candidate) / math.sqrt(
             len(behind)
         )
+
+    def is_far_behind(self, trial: Trial) -> bool:
+        """Whether its folds so far are so much worse than the leader's that it cannot matter."""
+        leader = self.leader
+        behind = [] if leader is None else differences(trial, leader, self.metric)
+        if leader is None or not behind:
+            return False
+        error = self.spread(leader.candidate) / math.sqrt(len(behind))
+        return float(np.mean(behind)) > FAR * error
 
     def spread(self, candidate: int) -> float:
         """Typical standard deviation, over the folds, of the difference to the best."""
