@@ -174,7 +174,7 @@ def test_no_ensemble_calibration_or_threshold_makes_something_of_noise(seed):
         shipped = combine([fresh[place] for place in used], weights, calibration)
         assert BOUNDS[0] < score_all(y_fresh, shipped)["roc_auc"] < BOUNDS[1]
         # Nothing is known, and the scores say so: about the loss of saying one half.
-        assert log_loss(y_fresh, shipped) < np.log(2) + 0.02
+        assert log_loss(y_fresh, shipped) < np.log(2) + 0.05
         chosen = choose_threshold(
             calibration.apply(blended), y, ThresholdSettings(maximize="balanced_accuracy")
         )

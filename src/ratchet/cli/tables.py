@@ -70,8 +70,10 @@ def candidates_table(
         "", "candidate", *(f"cv {name}" for name in shown), f"test {metric}", "trials", "seconds"
     )
     for candidate in candidates:
-        if candidate.get("status") == "failed":
-            table.add_row("✗", candidate["name"], Text(str(candidate.get("error")), style="red"))
+        if candidate.get("status") in ("failed", "dropped"):
+            failed = candidate["status"] == "failed"
+            why = Text(str(candidate.get("error")), style="red" if failed else "dim")
+            table.add_row("✗" if failed else "–", candidate["name"], why)
             continue
         chosen = candidate["name"] == best
         table.add_row(

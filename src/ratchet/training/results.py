@@ -113,15 +113,15 @@ class CandidateResult:
     is defined, empty without cross-validation. ``oof`` are the scores (n, k) by models that did
     not see the row, NaN for rows that no fold scored; its rows are the training rows, or the
     sample of them at ``sample`` (positions). ``seconds`` is time spent fitting and scoring,
-    ``trials`` how many configurations were tried. ``recipe`` and ``fitted`` are None for a failed
-    candidate, whose ``error`` says why, for the ensemble, and for one whose final fit the budget
-    had no time for.
+    ``trials`` how many configurations were tried. One that was ``dropped`` is no failure: there was
+    no time for it, or it was far behind; ``error`` says which. ``recipe`` and ``fitted`` are None
+    for a failed candidate, for the ensemble, and where the budget had no time for a final fit.
     """
 
     name: str
     algorithm: str
     params: Mapping[str, Any]
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "dropped"]
     error: str = ""
     cv: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     folds: tuple[Mapping[str, float], ...] = ()

@@ -78,3 +78,17 @@ def test_codes_keep_order_and_missing_values_apart():
     groups = group_codes(pl.Series(["x", None, "x", None]))
     assert groups[0] == groups[2]
     assert len(set(groups.tolist())) == 3
+
+
+def test_high_and_low_numbers_are_spread_over_the_folds():
+    y = np.random.default_rng(0).lognormal(size=500)
+    folds = make_folds(y, 5, seed=3)
+    means = [np.log(y[fold.score]).mean() for fold in folds]
+    assert max(means) - min(means) < 0.1
+    scored = np.sort(np.concatenate([fold.score for fold in folds]))
+    assert np.array_equal(scored, np.arange(500))
+    groups = np.arange(500) // 5
+    for fold in make_folds(y, 5, seed=3, groups=groups):
+        assert not set(groups[fold.train]) & set(groups[fold.score])
+    with pytest.raises(DataError, match="single class or value"):
+        make_folds(np.full(50, 3.5), 5, seed=0)

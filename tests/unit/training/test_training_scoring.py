@@ -86,3 +86,17 @@ def test_evaluation_measures_the_same(classes):
     measured = evaluate(y, proba, task=task).values()
     for name, value in score_all(y, proba).items():
         assert measured[name] == pytest.approx(value, abs=1e-12), name
+
+
+def test_numbers_are_scored_as_scikit_learn_does():
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=300) * 7 + 3
+    estimate = y + rng.normal(size=300)
+    scores = score_all(y, estimate[:, None])
+    assert set(scores) == {"rmse", "mae", "r2"}
+    assert scores["rmse"] == pytest.approx(root_mean_squared_error(y, estimate))
+    assert scores["mae"] == pytest.approx(mean_absolute_error(y, estimate))
+    assert scores["r2"] == pytest.approx(r2_score(y, estimate))
+    assert "r2" not in score_all(np.full(5, 2.0), np.zeros((5, 1)))

@@ -14,7 +14,7 @@ from ratchet.training.results import TrialRecord
 from ratchet.training.search import run, sampling
 from ratchet.training.settings import TrainingSettings
 
-NAMES = ("Made", "Slow", "Steady", "Poor", "Stubborn", "Wide")
+NAMES = ("Made", "Slow", "Steady", "Poor", "Stubborn", "Wide", "Dear")
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,15 @@ def test_the_budget_holds_whatever_one_trial_costs(problem):
     by_name = {result.name: result for result in trained.candidates}
     assert by_name["made"].status == "ok"
     assert "time was up" in by_name["slow"].error
+
+
+def test_defaults_that_are_far_behind_and_dear_are_given_up(problem):
+    trained = search(problem, "made", "dear", seconds=4.0, rows=900)
+    by_name = {result.name: result for result in trained.candidates}
+    assert by_name["dear"].error.startswith("given up after")
+    assert sum(item.seconds for item in trained.trials if item.candidate == "dear") < 1.6
+    without_a_clock = search(problem, "made", "dear", tuning={"trials": 0}, rows=900)
+    assert [result.status for result in without_a_clock.candidates] == ["ok", "ok"]
 
 
 def test_there_is_a_model_even_if_nothing_could_be_compared_in_time(problem):

@@ -1,9 +1,9 @@
 import pytest
 
 from ratchet.data.task import Task
-from ratchet.errors import DataError
+from ratchet.errors import ConfigError, DataError
 from ratchet.training.results import CandidateResult
-from ratchet.training.select import choose_best, selection_metric
+from ratchet.training.select import choose_best, search_metric, selection_metric
 from ratchet.training.settings import TrainingSettings
 
 
@@ -63,3 +63,32 @@ def test_the_metric_fits_the_task():
     assert selection_metric(auto, binary) == "roc_auc"
     assert selection_metric(auto, many) == "log_loss"
     assert selection_metric(TrainingSettings(metric="f1"), many) == "f1"
+
+
+def test_numbers_have_metrics_of_their_own():
+    numbers = Task("regression", ())
+    assert selection_metric(TrainingSettings(), numbers) == "rmse"
+    assert selection_metric(TrainingSettings(metric="r2"), numbers) == "r2"
+    trained = [result("ridge", rmse=2.0), result("lightgbm", rmse=1.0)]
+    assert choose_best(trained, "rmse").best.name == "lightgbm"
+    for metric, task in (("roc_auc", numbers), ("mae", Task("binary", (0, 1)))):
+        with pytest.raises(ConfigError, match=f"{metric} is no metric") as caught:
+            selection_metric(TrainingSettings(metric=metric), task)
+        assert caught.value.where == "training.metric"
+
+
+def test_a_search_may_follow_another_metric():
+    binary = Task("binary", (0, 1))
+    assert search_metric(TrainingSettings(tuning="off", metric="f1"), binary) == "f1"
+    assert search_metric(TrainingSettings(tuning={"metric": "log_loss"}), binary) == "log_loss"
+    with pytest.raises(ConfigError) as caught:
+        search_metric(TrainingSettings(tuning={"metric": "rmse"}), binary)
+    assert caught.value.where == "training.tuning.metric"
+
+
+def test_an_ensemble_that_is_there_is_the_choice():
+    trained = [result("lightgbm", roc_auc=0.9), result("ensemble", roc_auc=0.899)]
+    choice = choose_best(trained, "roc_auc", "better on folds that chose neither")
+    assert choice.best.name == "ensemble"
+    assert choice.ranking == ("ensemble", "lightgbm")
+    assert choice.reason.endswith("; better on folds that chose neither")

@@ -73,7 +73,7 @@ def _candidate(one: CandidateFacts, shown: Sequence[str], tested: Sequence[str])
     if one.algorithm not in (one.name, ""):
         name.append(chip(words.algorithm_title(one.algorithm)))
     if one.error:
-        name.append(tag("span", one.error, class_="sub bad"))
+        name.append(tag("span", one.error, class_="sub bad" if one.status == "failed" else "sub"))
     name += [tag("span", said, class_="sub") for said in one.notes]
     cv = {metric: (mean, spread) for metric, mean, spread in one.cv}
     row: list[Child] = [join(name)]
@@ -86,6 +86,8 @@ def _candidate(one: CandidateFacts, shown: Sequence[str], tested: Sequence[str])
         mark = badge("good", "Chosen")
     elif one.status == "failed":
         mark = badge("bad", "Failed")
+    elif one.status == "dropped":
+        mark = badge("none", "Dropped")
     row.append(mark)
     return row
 

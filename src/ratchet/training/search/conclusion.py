@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ratchet.training.blend import ENSEMBLE, Blend
 from ratchet.training.ensemble import Ensemble
@@ -221,7 +222,7 @@ class Concluding:
             name=name,
             algorithm=entrant.algorithm.name,
             params=entrant.params,
-            status="failed" if error else "ok",
+            status=_status(trial, final, error),
             error=error,
             cv=spread(scores),
             folds=scores,
@@ -268,3 +269,11 @@ class Concluding:
             sample=self.arena.sample,
             seconds=sum(self.finals.made[name].attempt.seconds for name in weights),
         )
+
+
+def _status(trial: Trial, final: FinalFit | None, error: str) -> Literal["ok", "failed", "dropped"]:
+    """A candidate that there was no time for, or that was far behind, has not failed."""
+    if not error:
+        return "ok"
+    faulty = trial.error or (final is not None and final.attempt.error)
+    return "failed" if faulty else "dropped"

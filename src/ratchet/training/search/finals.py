@@ -30,6 +30,9 @@ SLOWER = 1.5
 WORTHWHILE = 1.3
 """Fewer than this times the rows in memory are not worth a file."""
 
+AIM = 0.93
+"""The share of its time that a fit is stopped after: what follows its last round takes time too."""
+
 WATCHED_SHARE = 0.05
 """Share of all rows that tell boosting when to stop, if no fold of about as many rows has."""
 
@@ -242,7 +245,7 @@ class Finals:
         with self._lock:
             share = order.seconds / self._waiting if self._waiting > 0 else 1.0
             self._waiting = max(0.0, self._waiting - order.seconds)
-        share = min(1.0, share * self.plan.workers)
+        share = AIM * min(1.0, share * self.plan.workers)
         return Deadline(clock.monotonic() + share * self.deadline.left, keep=True)
 
 

@@ -40,7 +40,7 @@ def fit_one(
     results = tuple(
         _result(item, fit)
         if item is first
-        else CandidateResult(item.name, item.algorithm.name, {}, "failed", NO_TIME)
+        else CandidateResult(item.name, item.algorithm.name, {}, "dropped", NO_TIME)
         for item in candidates
     )
     if fit.attempt.fitted is None:
