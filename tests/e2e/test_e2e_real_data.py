@@ -203,6 +203,7 @@ def test_bank_marketing_is_separated_by_semicolons_and_packed(tmp_path: Path) ->
     folder = tmp_path / "bank"
     data = SHARED_DATA / "bank_marketing" / "raw.csv.gz"
     _init(folder, data, "y")
+    _only_lightgbm(folder)
     text = (folder / "ratchet.yaml").read_text()
     assert 'separator: ";"' in text or "separator: ;" in text or "separator: ';'" in text
     result = _run(folder)

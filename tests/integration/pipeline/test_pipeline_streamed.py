@@ -92,10 +92,10 @@ def test_both_ways_train_nearly_the_same_model(both):
     known = facts(there, second, "train")
     told = " ".join(known["notes"])
     assert "lightgbm was trained on all 6,300 rows, read in pieces" in told
-    assert "1,500 of 1,800 test rows were scored" in told
+    scored = facts(there, second, "evaluate")["rows"]["test"]
+    assert 1_500 <= scored <= 1_502
+    assert f"{scored:,} of 1,800 test rows were scored" in told
     assert facts(here, first, "train")["notes"] == []
-    evaluated = facts(there, second, "evaluate")["rows"]
-    assert evaluated == {"test": 1_500, "of": 1_800}
     assert "1,500 of 1,800 test rows" in next(
         s.detail for s in second.steps if s.name == "evaluate"
     )
@@ -177,27 +177,27 @@ from pathlib import Path
 from ratchet.pipeline.request import Request
 from ratchet.pipeline.run import run
 from ratchet.project import load_project
-assignments = [f"training.memory={sys.argv[2]}"]
-ended = run(load_project(Path(sys.argv[1]), assignments=assignments, variables={}), Request())
-print(ended.outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+project = load_project(
+    Path(sys.argv[1]), assignments=[f"training.memory={sys.argv[2]}"], variables={}
+)
+ended = run(project, Request(until="train"))
+print(ended.reason, "|", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
 def test_memory_stays_bounded(tmp_path):
-    """300,000 rows of 40 numbers are 96 MB; both ways have the same libraries to load."""
+    """Half a million rows of 40 numbers are 160 MB; both ways load the same libraries."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(40, 300_000))
-    y = np.where(x[0] + rng.normal(size=300_000) > 0, "yes", "no")
+    x = rng.normal(size=(40, 500_000))
+    y = np.where(x[0] + rng.normal(size=500_000) > 0, "yes", "no")
     table = pl.DataFrame({f"x{i}": column for i, column in enumerate(x)} | {"churn": y})
     peaks = {}
-    for memory in ("8GB", "20MB"):
+    for memory in ("8GB", "50MB"):
         folder = make(tmp_path / memory, 10)
         table.write_parquet(folder / "rows.parquet")
-        text = (
-            (folder / "ratchet.yaml").read_text().replace("num_iterations: 40", "num_iterations: 5")
-        )
-        (folder / "ratchet.yaml").write_text(text.replace("{folds: 3, trials: 0}", '"off"'))
+        quick = (folder / "ratchet.yaml").read_text().replace("iterations: 40", "iterations: 5")
+        (folder / "ratchet.yaml").write_text(quick.replace("{folds: 3, trials: 0}", '"off"'))
         done = subprocess.run(
             [sys.executable, "-c", PEAK, str(folder), memory],
             env=environment(),
@@ -205,6 +205,6 @@ def test_memory_stays_bounded(tmp_path):
             text=True,
             check=False,
         )
-        assert done.stdout.startswith("promoted"), done.stdout + done.stderr
-        peaks[memory] = int(done.stdout.split()[1]) / 1024
-    assert peaks["20MB"] < peaks["8GB"] - 100, peaks
+        assert done.stdout.startswith("stopped after train"), done.stdout + done.stderr
+        peaks[memory] = int(done.stdout.rpartition("|")[2]) / 1024
+    assert peaks["50MB"] < peaks["8GB"] - 150, peaks

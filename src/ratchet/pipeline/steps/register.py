@@ -195,8 +195,12 @@ def _promote(context: StepContext, tracking: MlflowTracking, version: Version) -
     if context.champion is None:
         reason += "; the first champion"
     else:
-        difference = context.outputs["evaluate"].facts["difference"]
-        reason += f"; better than version {context.champion['version']} by {difference:.4f}"
+        found = context.outputs["evaluate"].facts
+        version_before = f"version {context.champion['version']}"
+        if found["verdict_on_champion"] == "superior":
+            reason += f"; better than {version_before} by {found['difference']:.4f}"
+        else:
+            reason += f"; not worse than {version_before} by the margin or more"
     plan = plan_promotion(
         context.ledger,
         None,
