@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ratchet.config.yaml import parse_value
 from ratchet.pipeline.outcome import Run
 from ratchet.project import ProjectSettings
 
@@ -38,7 +38,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_project_files_in_the_docs_are_valid(page):
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-        ProjectSettings.model_validate(yaml.load(block, yaml.BaseLoader))
+        ProjectSettings.model_validate(parse_value(block, page.name))
 
 
 def test_every_field_of_a_run_is_documented():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -176,13 +177,14 @@ def test_the_screen_shows_errors_not_ranks(project: Path, driver: Driver) -> Non
         ("training.metric=roc_auc", ("roc_auc", "regression")),
         ("gates.minimum={roc_auc: 0.7}", ("roc-auc|roc_auc", "regression|task")),
         ("training.algorithms={logistic_regression: {}}", ("logistic_regression", "regression")),
+        ("training.threshold={maximize: f1}", ("training.threshold", "regression")),
+        ("training.calibration=isotonic", ("training.calibration", "regression")),
+        ("training.class_weight=balanced", ("class_weight|class weights", "number")),
     ],
 )
 def test_what_only_classes_have_is_refused(
     setting: str, words: tuple[str, ...], project: Path, driver: Driver
 ) -> None:
-    import re
-
     before = kept(project)
     result = driver.ratchet("run", "--project", project, "--set", setting, "--json")
     assert result.code in (3, 4), result.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,57 @@ def test_without_its_training_files_a_model_is_searched_for_anew(
     assert [climb["update"] for climb in data["climbed"]] == ["incremental", "refit"]
     for climb in data["climbed"]:
         assert "training files of the serving version 1 are not here" in climb["reason"]
+
+
+def test_a_single_step_climbs_as_a_run_does(grown: Path, tmp_path: Path, driver: Driver) -> None:
+    """``--step train`` leaves a model, not the reason why the cheapest way gave none."""
+    folder = _copy(grown, tmp_path)
+    settings = ("--set", FOREST, "--set", "training.update=auto", "--set", LENIENT)
+    part = driver.ratchet("run", "--project", folder, "--json", "--step", "train", *settings).data
+    assert part["best"] == "random_forest"
+    assert part["update"] == "refit"
+    rest = driver.ratchet("run", "--project", folder, "--json", *settings).data
+    assert rest["run_id"] == part["run_id"]
+    assert (rest["outcome"], rest["update"]) == ("promoted", "refit")
+
+
+def test_killed_on_its_way_up_it_counts_every_decision_once(
+    boosted: Path, tmp_path: Path, driver: Driver
+) -> None:
+    folder = _copy(boosted, tmp_path)
+    options = [
+        *("run", "--project", folder, "--json", "--set", BOOSTING),
+        *("--set", "training.update=auto", "--set", "gates.minimum.roc_auc=0.99"),
+    ]
+    judged = "ratchet.ledger.store:Ledger.judge_holdout_use"
+    died = driver.ratchet(*options, kill={"call": judged, "when": "before", "nth": 2})
+    assert died.code == -signal.SIGKILL
+    ended = driver.ratchet(*options).data
+    assert ended["outcome"] == "rejected"
+    assert [climb["update"] for climb in ended["climbed"]] == ["incremental", "refit"]
+    uses = ask(
+        folder / ".ratchet" / "ledger.db",
+        'select challenger, "use", verdict from ratchet_holdout_uses order by seq',
+    )
+    assert [use[:2] for use in uses] == [("incremental", 1), ("refit", 2), ("retune", 3)]
+    assert all(verdict for _, _, verdict in uses)
+
+
+@pytest.mark.parametrize("new", [1, 5, 100])
+def test_too_few_new_rows_or_of_one_class_are_learned_with_the_others(
+    new: int, boosted: Path, tmp_path: Path, driver: Driver
+) -> None:
+    folder = _copy(boosted, tmp_path)
+    lines = (folder / "data.csv").read_text(encoding="utf-8").splitlines()[: 501 + new]
+    alike = [f"{line.rpartition(',')[0]},no" for line in lines[501:]]
+    text = "\n".join([*lines[:501], *(alike if new == 100 else lines[501:])]) + "\n"
+    (folder / "data.csv").write_text(text, encoding="utf-8")
+    data = _run(driver, folder, BOOSTING, "training.update=auto", "gates.minimum={}", LENIENT)
+    assert data["outcome"] == "promoted", data["reason"]
+    assert data["update"] == "refit"
+    (climb,) = data["climbed"]
+    assert climb["update"] == "incremental"
+    assert "fold" in climb["reason"]
 
 
 @pytest.mark.parametrize("change", ["replaced", "other settings"])

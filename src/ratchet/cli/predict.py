@@ -39,8 +39,11 @@ def predict(
         bool, typer.Option("--explain", help="Add the reasons for each row's score (SHAP values).")
     ] = False,
     reasons: Annotated[
-        int, typer.Option(min=1, max=50, help="With --explain: how many reasons a row gets.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1, max=50, help=r"How many reasons a row gets \[default: 3]; implies --explain."
+        ),
+    ] = None,
 ) -> Answer:
     """Score a file of any size with a registered model."""
     from ratchet.errors import UsageError
@@ -59,7 +62,7 @@ def predict(
         model=model,
         out=out,
         stdout=sys.stdout.buffer,
-        reasons=reasons if explain else 0,
+        reasons=reasons or (3 if explain else 0),
     )
     body = {
         "rows": done.rows,

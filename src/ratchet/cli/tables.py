@@ -49,7 +49,8 @@ def gate_figure(name: str, value: float | None) -> str:
         return show_bytes(value)
     if name == "parity":
         return f"{value:.0e}"
-    return figure(value if value else 0.0)
+    # A gate's reason says it with four digits too, and 0 has no sign.
+    return figure(value if abs(value) >= 0.001 else round(value, 4) + 0.0)
 
 
 def metrics_line(metrics: Mapping[str, Any]) -> str:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from ratchet.data.duplicates import repeated_keys, repeated_rows, row_keys
+from ratchet.data.memory import rows_at_once
 from ratchet.data.roles import Roles
 from ratchet.data.sampling import chosen_rows
 from ratchet.data.settings import DataSettings
 
-CHUNK_ROWS = 1 << 17
 UNUSED = 255
 """Stands for a part where a stored row is in none: it is left out, or repeats an earlier one."""
 
@@ -119,7 +119,7 @@ class KeptScan:
         return tuple(self.scan.collect_schema().names())
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The rows, about 131,072 stored ones at a time."""
+        """The rows, some of the stored ones at a time."""
         return read_rows(self.scan, self.kept, columns)
 
     def select(self, columns: Sequence[str]) -> pl.DataFrame:
@@ -196,10 +196,12 @@ def read_rows(
     if columns is not None:
         scan = scan.select(columns)
     start = 0
-    for chunk in scan.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, lazy=True):
+    size = rows_at_once(scan)
+    for chunk in scan.collect_batches(chunk_size=size, maintain_order=True, lazy=True):
         end = start + chunk.height
         if wanted is not None and not (here := wanted[start:end]).all():
-            chunk = chunk.filter(pl.Series(here))
+            # Filtered texts hold on to the memory of all texts of the chunk; gathered ones do not.
+            chunk = chunk[np.flatnonzero(here)]
         start = end
         if chunk.height:
             yield chunk

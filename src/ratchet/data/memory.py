@@ -8,7 +8,10 @@ from pathlib import Path
 import polars as pl
 
 UNKNOWN_MEMORY = 4 << 30
-_LOOKED_AT = 10_000
+READ_ROWS, READ_BYTES = 1 << 17, 1 << 25
+"""The most that is worth reading at once."""
+
+_LOOKED_AT = 1_000
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -28,8 +31,13 @@ def machine_memory() -> int:
     return most
 
 
+def rows_at_once(scan: pl.LazyFrame) -> int:
+    """How many rows of ``scan`` are worth reading at once."""
+    return min(READ_ROWS, max(1_024, int(READ_BYTES / max(1.0, row_bytes(scan)))))
+
+
 def row_bytes(scan: pl.LazyFrame) -> float:
-    """About how many bytes a row takes in memory, by the first ten thousand."""
+    """About how many bytes a row takes in memory, by the first thousand."""
     frame = scan.head(_LOOKED_AT).collect(engine="streaming")
     if not frame.height:
         return 0.0

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 PART_ROWS = 1 << 19
 PART_BYTES = 1 << 27
-GROUP_ROWS = 1 << 16
-"""Rows per row group: a scan holds several at once, and larger ones read no faster."""
+GROUP_ROWS, GROUP_BYTES = 1 << 16, 1 << 24
+"""The most of a row group: a scan holds several at once, and larger ones read no faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ def _write_file(path: Path, frame: pl.DataFrame, uri: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         # On the way to a bucket the network is what costs; on a disk the processor is.
         compression: Literal["lz4", "uncompressed"] = "lz4" if is_remote(uri) else "uncompressed"
-        frame.write_parquet(
-            path, compression=compression, statistics=True, row_group_size=GROUP_ROWS
-        )
+        bytes_per_row = max(1, int(frame.estimated_size()) // max(1, frame.height))
+        rows = min(GROUP_ROWS, max(1_024, GROUP_BYTES // bytes_per_row))
+        frame.write_parquet(path, compression=compression, statistics=True, row_group_size=rows)
         with path.open("rb") as file:
             os.fsync(file.fileno())
         return path.stat().st_size

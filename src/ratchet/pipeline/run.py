@@ -192,12 +192,12 @@ class _Session:
             refused = verdict["reason"] if verdict and not verdict["passed"] else None
             if step.stops and refused is not None:
                 return "rejected", refused
-            if step.name == self.request.until:
-                return None, self._stopped()
             if refused is not None and rungs and climbs(step.name, wanted):
                 self._climb(refused, rungs.pop(0))
                 names = [each.name for each in others]
                 todo = [*others[names.index(MADE) :]]
+            elif step.name == self.request.until:
+                return None, self._stopped()
         ended = self.outputs[others[-1].name].facts
         return ended["outcome"], ended["reason"]
 
@@ -335,7 +335,10 @@ class _Session:
         return f"step {at}: {fault.what}.{fix}"
 
     def _end(self, outcome: Outcome, reason: str, fault: RatchetError | None) -> Run:
-        ended = self._result(outcome, reason, fault)
+        ended = replace(
+            self._result(outcome, reason, fault),
+            report=page_of(self.project, self.run_id, outcome, self.outputs),
+        )
         body = ended.to_json()
         self.ledger.finish_run(
             self.run_id,
@@ -364,7 +367,6 @@ class _Session:
             champion=self.champion,
             update=self.update,
             climbed=tuple(self.climbed),
-            report=page_of(self.project, self.run_id, outcome, self.outputs),
             fault=fault,
             **summarise(self.outputs),
         )

@@ -141,11 +141,13 @@ class Workspace:
 
         return gather(self.lake.scan(snapshot), _mask(snapshot, places), columns or None)
 
-    def pieces(self, snapshot: Snapshot, places: np.ndarray) -> Iterator[pl.DataFrame]:
+    def pieces(
+        self, snapshot: Snapshot, places: np.ndarray, *columns: str
+    ) -> Iterator[pl.DataFrame]:
         """The rows stored at ``places`` (n,), ascending, some at a time."""
         from ratchet.data.kept import read_rows
 
-        return read_rows(self.lake.scan(snapshot), _mask(snapshot, places))
+        return read_rows(self.lake.scan(snapshot), _mask(snapshot, places), columns or None)
 
     def _cut(self, snapshot: Snapshot, parts: Parts) -> None:
         """All parts at once, after which nobody needs the whole."""

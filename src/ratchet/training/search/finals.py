@@ -33,6 +33,9 @@ WORTHWHILE = 1.3
 AIM = 0.93
 """The share of its time that a fit is stopped after: what follows its last round takes time too."""
 
+FLOOR, PATIENT, QUICK = 0.3, 3.0, 0.75
+"""A fit that should take up to ``QUICK`` seconds gets ``FLOOR`` and ``PATIENT`` times as many."""
+
 WATCHED_SHARE = 0.05
 """Share of all rows that tell boosting when to stop, if no fold of about as many rows has."""
 
@@ -176,6 +179,7 @@ class Finals:
         *,
         threads: int | None = None,
     ) -> None:
+        deadline = self._deadline(order)
         attempt = try_fit(
             entrant,
             rows,
@@ -183,10 +187,12 @@ class Finals:
             seed=self.table.seed,
             threads=threads or self.plan.threads,
             notes=self.notes,
-            deadline=self._deadline(order),
+            deadline=deadline,
             progress=self.follow(f"{order.name} final"),
         )
         with self._lock:
+            if deadline.over and not attempt.error:
+                self.remarks.append(f"{order.name}: its time was up before its final fit was done")
             if watched is not None:
                 entrant = entrant.settle(attempt.rounds)
             self.made[order.name] = FinalFit(entrant, attempt, recipe)
@@ -246,7 +252,9 @@ class Finals:
             share = order.seconds / self._waiting if self._waiting > 0 else 1.0
             self._waiting = max(0.0, self._waiting - order.seconds)
         share = AIM * min(1.0, share * self.plan.workers)
-        return Deadline(clock.monotonic() + share * self.deadline.left, keep=True)
+        # A quick fit is never cut: next to nothing is saved, and half a model would be shipped.
+        floor = FLOOR + PATIENT * order.seconds if order.seconds <= QUICK else 0.0
+        return Deadline(clock.monotonic() + max(floor, share * self.deadline.left), keep=True)
 
 
 def member_of(name: str, fit: FinalFit, weight: float) -> Member:

@@ -17,7 +17,7 @@ DEFAULTS_SHARE = 0.3
 DEAR = 0.05
 """The share of the time left from which defaults that are far behind are not tried to their end."""
 
-QUICKEST_FIRST = ("lightgbm", "logistic_regression", "ridge", "xgboost", "extra_trees")
+QUICKEST_FIRST = ("logistic_regression", "ridge", "lightgbm", "xgboost", "extra_trees")
 """Whose defaults are tried first when time may not suffice for all."""
 
 
