@@ -32,6 +32,7 @@ Kill = dict[str, Any]
 
 PRELOADED = (
     "deltalake",
+    "lightgbm",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "mlflow.pyfunc",
@@ -39,12 +40,14 @@ PRELOADED = (
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
     "onnxruntime",
+    "optuna.storages",
     "pandas",
     "polars",
     "ratchet.cli.main",
     "ratchet.pipeline.run",
     "rich.console",
     "skl2onnx",
+    "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.metrics",
 )

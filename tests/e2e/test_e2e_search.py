@@ -71,16 +71,16 @@ def test_the_same_search_gives_the_same_bundle(
 
 
 def test_the_time_is_kept_and_every_trial_told(project: Path, driver: Driver) -> None:
-    data = _searched(driver, project, "{time: 7s, folds: 3}")
-    # A run that nobody disturbs takes 7 s; here others may use the same cores.
-    assert data["seconds"] < 3 * 7
+    data = _searched(driver, project, "{time: 10s, folds: 3}")
+    # A run that nobody disturbs takes at most 11 s; here others may use the same cores.
+    assert data["seconds"] < 3 * 10
     trials = _trials(project, data["run_id"])
     assert {trial["candidate"] for trial in trials} == {"logistic_regression", "lightgbm"}
     assert {trial["status"] for trial in trials} <= {"finished", "pruned", "stopped"}
     finished = [trial for trial in trials if trial["status"] == "finished"]
     assert all(len(trial["folds"]) == 3 and trial["mean"] is not None for trial in finished)
     best = next(one for one in data["candidates"] if one["name"] == data["best"])
-    if data["best"] != "ensemble":
+    if finished and best["cv"] and data["best"] != "ensemble":
         assert best["cv"]["roc_auc"][0] == pytest.approx(max(trial["mean"] for trial in finished))
     page = Path(data["report"]).read_text(encoding="utf-8")
     assert f"{len(trials)} trials" in page or f"{len(trials)} configurations" in page

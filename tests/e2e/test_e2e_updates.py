@@ -198,7 +198,7 @@ def test_killed_on_its_way_up_it_counts_every_decision_once(
     assert all(verdict for _, _, verdict in uses)
 
 
-@pytest.mark.parametrize("new", [1, 5, 100])
+@pytest.mark.parametrize("new", [5, 100])
 def test_too_few_new_rows_or_of_one_class_are_learned_with_the_others(
     new: int, boosted: Path, tmp_path: Path, driver: Driver
 ) -> None:
@@ -207,12 +207,17 @@ def test_too_few_new_rows_or_of_one_class_are_learned_with_the_others(
     alike = [f"{line.rpartition(',')[0]},no" for line in lines[501:]]
     text = "\n".join([*lines[:501], *(alike if new == 100 else lines[501:])]) + "\n"
     (folder / "data.csv").write_text(text, encoding="utf-8")
-    data = _run(driver, folder, BOOSTING, "training.update=auto", "gates.minimum={}", LENIENT)
-    assert data["outcome"] == "promoted", data["reason"]
-    assert data["update"] == "refit"
-    (climb,) = data["climbed"]
+    result = driver.ratchet(
+        *("run", "--project", folder, "--json", "--set", BOOSTING, "--set", LENIENT),
+        *("--set", "training.update=incremental", "--set", "gates.minimum={}"),
+    )
+    # Whether the refitted model is better is the gate's to say; there is one.
+    assert result.code in (0, 3), result.out
+    assert result.data["update"] == "refit"
+    assert result.data["metrics"]
+    (climb,) = result.data["climbed"]
     assert climb["update"] == "incremental"
-    assert "fold" in climb["reason"]
+    assert ("5 new rows are too few" if new == 5 else "single class") in climb["reason"]
 
 
 @pytest.mark.parametrize("change", ["replaced", "other settings"])
@@ -254,13 +259,10 @@ def test_rows_that_decided_before_ask_for_stronger_proof(
 ) -> None:
     folder = _copy(grown, tmp_path)
     reasons = []
-    for trees in (10, 20, 40):
-        algorithms = f"training.algorithms={{extra_trees: {{n_estimators: {trees}}}}}"
-        result = driver.ratchet("run", "--project", folder, "--json", "--set", algorithms)
-        assert result.code in (0, 3)
-        if result.data["outcome"] == "promoted":
-            pytest.skip("the challenger won: the rows have another champion now")
-        reasons.append(_champion_gate(result.data)["reason"])
+    for rounds in (3, 6, 9):
+        algorithms = f"training.algorithms={{lightgbm: {{n_estimators: {rounds}}}}}"
+        data = _run(driver, folder, algorithms, code=3)
+        reasons.append(_champion_gate(data)["reason"])
     assert "on these test rows" not in reasons[0]
     assert "decision 2 on these test rows" in reasons[1]
     assert "decision 3 on these test rows" in reasons[2]
@@ -274,7 +276,7 @@ def test_rows_that_decided_before_ask_for_stronger_proof(
     assert len({holdout for _, _, holdout in uses}) == 1
     # Rows that nobody has decided by yet start anew.
     (folder / "data.csv").write_text(customers(900, start=5_000), encoding="utf-8")
-    other = "training.algorithms={extra_trees: {n_estimators: 15}}"
+    other = "training.algorithms={lightgbm: {n_estimators: 12}}"
     driver.ratchet("run", "--project", folder, "--json", "--set", other)
     newest = ask(
         folder / ".ratchet" / "ledger.db",

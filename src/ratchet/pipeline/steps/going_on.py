@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Volatile: what training goes on from is no part of what was made.
 PREVIOUS = "_previous.json"
 CANDIDATES = "candidates.json"
+FEWEST_NEW = 50
+"""Threshold and calibration are learned on the new rows too: fewer say too little of them."""
 
 
 def keep_for_later(context: StepContext, blend: Blend) -> None:
@@ -100,6 +102,9 @@ def _with_new_rows(context: StepContext, previous: Previous) -> Previous | str:
     start = new_rows_start(context)
     if isinstance(start, str):
         return start
+    new = context.outputs["ingest"].facts["rows"] - start
+    if new < FEWEST_NEW:
+        return f"{new:,} new rows are too few to learn from alone: {FEWEST_NEW} are needed"
     if not test_rows_unseen(context, context.champion["run_id"] if context.champion else ""):
         return "the serving model has learned rows that test now: the split has moved"
     return previous
