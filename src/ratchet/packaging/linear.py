@@ -70,6 +70,16 @@ class LinearScorer:
         self._intercept = intercept
         self._single = (weights[0].copy(), float(intercept[0])) if outputs == 1 else None
 
+    @property
+    def weights(self) -> Floats:
+        """The weights (margins, features)."""
+        return self._weights.T
+
+    @property
+    def intercept(self) -> Floats:
+        """The margins (k,) of a row of zeros."""
+        return self._intercept
+
     def score(self, X: Rows) -> Floats:
         """Scores float64 (n, classes) of encoded rows float32 (n, features)."""
         if len(X) == 1 and self._single is not None:

@@ -36,33 +36,49 @@ def score_all(model: Composite, X: Matrix) -> Floats:
 
 
 def subject_of(
-    model: Composite, task: Task, background: pl.DataFrame, exact: Exact | None = None
+    model: Composite, task: Task, typical: pl.DataFrame, members: Sequence[PreviousMember]
 ) -> Subject:
-    """The model with the columns its recipes make, and typical raw rows to compare with."""
+    """The model with the columns its recipes make, and typical raw rows to compare with.
+
+    ``members`` are what training left of it; empty where that is not there any more.
+    """
     from ratchet.evaluation.explain import Subject
     from ratchet.evaluation.raw import column_groups
 
+    background = encode_all(model.recipes, typical)
     return Subject(
         task=task,
         score=lambda X: score_all(model, X),
         groups=column_groups(model.recipes),
-        background=encode_all(model.recipes, background),
-        exact=exact,
+        background=background,
+        exact=closed_form(model, task, members, background),
     )
 
 
-def closed_form(model: Composite, task: Task, members: Sequence[PreviousMember]) -> Exact | None:
-    """The exact explanation of boosted trees that are a model by themselves, else None.
+def closed_form(
+    model: Composite, task: Task, members: Sequence[PreviousMember], background: Matrix
+) -> Exact | None:
+    """The exact explanation of a model of one member that has a closed form, else None.
 
-    A sigmoid after them is a straight line on the log odds; any other calibration is none.
+    A sigmoid after it is a straight line on the log odds; any other calibration is none.
+
+    Args:
+        members: what training left of the model's members; boosted trees are read from there.
+        background: encoded typical rows (b, D), which a linear model is compared with.
     """
-    from ratchet.evaluation.exact import exact_lightgbm, exact_xgboost
+    from ratchet.evaluation.exact import exact_lightgbm, exact_linear, exact_xgboost
+    from ratchet.packaging.linear import LinearScorer
 
     calibration = model.composition.calibration
     straight = calibration is None or calibration.method == "sigmoid"
-    if len(members) != 1 or members[0].saved is None or not straight:
+    if len(model.members) != 1 or not straight:
         return None
     slope, shift = (1.0, 0.0) if calibration is None else calibration.points[:2]
+    scorer = model.members[0].scorer
+    if isinstance(scorer, LinearScorer):
+        return exact_linear(scorer.weights, scorer.intercept, background, slope=slope, shift=shift)
+    if len(members) != 1 or members[0].saved is None:
+        return None
     algorithm, saved = members[0].algorithm, members[0].saved
     if algorithm == "lightgbm":
         import lightgbm

@@ -97,7 +97,7 @@ def score_file(
     version = find_version(project, model)
     loaded = Model.load(project.state / version.bundle_path)
     source = _source(project, data, loaded)
-    explain = Explaining.of(project, loaded, reasons) if reasons else None
+    explain = Explaining.of(project, version, loaded, reasons) if reasons else None
     frames = _Predicted(project, source, loaded, explain)
     if out is None:
         _write_csv(iter(frames), stdout)
@@ -134,7 +134,7 @@ class Explaining:
     reasons: int
 
     @classmethod
-    def of(cls, project: Project, model: Model, reasons: int) -> Explaining:
+    def of(cls, project: Project, version: Version, model: Model, reasons: int) -> Explaining:
         """Explains against rows of the lake's newest table.
 
         Raises:
@@ -144,9 +144,13 @@ class Explaining:
         from ratchet.evaluation.explain import prepare_explainer
         from ratchet.evaluation.measures import Undefined
         from ratchet.pipeline.explaining import subject_of
+        from ratchet.pipeline.steps.going_on import left_by_run
 
+        with project.open_ledger(create=False) as ledger:
+            left = left_by_run(ledger, project.state, version.run_id)
         task = Task(model.task, model.classes)  # type: ignore[arg-type]
-        subject = subject_of(model.composite, task, _typical_rows(project, model))
+        members = () if left is None else left.members
+        subject = subject_of(model.composite, task, _typical_rows(project, model), members)
         found = prepare_explainer(subject)
         if isinstance(found, Undefined):
             raise UsageError("This model cannot be explained", why=found.reason)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ratchet.pipeline.explaining import closed_form, encode_all, subject_of
+from ratchet.pipeline.explaining import encode_all, subject_of
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.going_on import previous_of
 from ratchet.pipeline.steps.opponent import DECISION, against_champion, decide_contest
@@ -197,7 +197,7 @@ def _explain(
         model,
         rows.task,
         typical.sample(min(_BACKGROUND_ROWS, typical.height), seed=seed),
-        closed_form(model, rows.task, previous_of(trained).members),
+        previous_of(trained).members,
     )
     sample = judged.test.with_row_index("__row").sample(
         min(_IMPORTANCE_ROWS, judged.test.height), seed=seed

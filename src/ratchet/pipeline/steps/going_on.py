@@ -10,6 +10,9 @@ from ratchet.pipeline.steps.holdout import test_rows_unseen
 from ratchet.pipeline.store import storing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ratchet.ledger.reader import LedgerReader
     from ratchet.pipeline.step import StepContext, StepOutput
     from ratchet.training.blend import Blend
     from ratchet.training.previous import Previous
@@ -33,14 +36,11 @@ def keep_for_later(context: StepContext, blend: Blend) -> None:
 
 def recall_previous(context: StepContext) -> Previous | str:
     """The serving model as training can go on from it, or why it cannot."""
-    from ratchet.training.previous import Previous
-
     assert context.champion is not None
     version = context.champion["version"]
-    folder = step_folder(context, context.champion["run_id"], "train")
-    if folder is None or not (folder / PREVIOUS).is_file():
+    previous = left_by_run(context.ledger, context.project.state, context.champion["run_id"])
+    if previous is None:
         return f"the training files of the serving version {version} are not here any more"
-    previous = Previous.from_json(json.loads((folder / PREVIOUS).read_text(encoding="utf-8")))
     if context.update == "incremental":
         return _with_new_rows(context, previous)
     return previous
@@ -53,11 +53,21 @@ def previous_of(trained: StepOutput) -> Previous:
     return Previous.from_json(trained.json(PREVIOUS))
 
 
+def left_by_run(ledger: LedgerReader, state: Path, run_id: str) -> Previous | None:
+    """What a run's training left of its model; None if it is not here any more."""
+    from ratchet.training.previous import Previous
+
+    folder = step_folder(ledger, state, run_id, "train")
+    if folder is None or not (folder / PREVIOUS).is_file():
+        return None
+    return Previous.from_json(json.loads((folder / PREVIOUS).read_text(encoding="utf-8")))
+
+
 def past_winners(context: StepContext) -> dict[str, list[Mapping[str, Any]]]:
     """The tuned parameters of each candidate in the serving model's run: worth trying first."""
     if context.champion is None:
         return {}
-    folder = step_folder(context, context.champion["run_id"], "train")
+    folder = step_folder(context.ledger, context.project.state, context.champion["run_id"], "train")
     if folder is None or not (folder / CANDIDATES).is_file():
         return {}
     records = json.loads((folder / CANDIDATES).read_text(encoding="utf-8"))
@@ -67,7 +77,9 @@ def past_winners(context: StepContext) -> dict[str, list[Mapping[str, Any]]]:
 def new_rows_start(context: StepContext) -> int | str:
     """The position of the first stored row that the serving model's run had not, or why none."""
     assert context.champion is not None
-    folder = step_folder(context, context.champion["run_id"], "ingest")
+    folder = step_folder(
+        context.ledger, context.project.state, context.champion["run_id"], "ingest"
+    )
     facts = folder / "facts.json" if folder is not None else None
     if facts is None or not facts.is_file():
         return "what the serving model was trained on is not known any more"
@@ -87,11 +99,11 @@ def new_rows_start(context: StepContext) -> int | str:
     return int(known["rows"])
 
 
-def step_folder(context: StepContext, run_id: str, step: str) -> Any:
+def step_folder(ledger: LedgerReader, state: Path, run_id: str, step: str) -> Path | None:
     """Where the outputs of a run's step lie, its own or the reused ones; None if they are gone."""
-    for done in context.ledger.steps(run_id):
+    for done in ledger.steps(run_id):
         if done.name == step and done.status == "finished" and done.folder is not None:
-            folder = context.project.state / done.folder
+            folder = state / done.folder
             return folder if folder.is_dir() else None
     return None
 

@@ -26,7 +26,7 @@ _LOGGED = ("final", "fold 1")
 SEARCH, CHECKPOINTS = "_search", "_checkpoints"
 """In the run's folder, until it ends: what a killed training goes on from."""
 
-_AFTER_SECONDS = 6.0
+_AFTER_SECONDS = 7.0
 """What evaluating, packaging, judging and registering a small model takes on a machine at rest."""
 _AFTER_SHARE = 1.0
 """And for many rows: so many times what the steps before training took."""

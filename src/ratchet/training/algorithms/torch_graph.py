@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,7 @@ class Forward:
         self._at = {name: held(value) for name, value in inputs.arrays().items() if value.ndim}
         self._offsets = held(inputs.offsets)
         self._middle = held(inputs.fill[inputs.smooth_column])
-        # Half precision where the processor has fast bfloat16, whose range is float32's.
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self._half = torch.autocast("cuda", torch.bfloat16, enabled=half) if half else None
+        self._half = half_precision(device)
 
     def encode(self, X: Any) -> Any:
         """The dense inputs (n, dense), as ``Inputs.encode`` has them."""
@@ -114,38 +113,44 @@ class Forward:
         )
         return torch.cat(parts, dim=1) - at["mean"]
 
-    def outputs(self, weights: dict[str, Any], X: Any, mask: Any = None) -> Any:
-        """What each member puts out (members, n, outputs).
+    def outputs(
+        self, weights: dict[str, Any], X: Any, mask: Any = None, *, exact: bool = False
+    ) -> Any:
+        """What each member puts out (members, n, outputs), float32.
 
-        ``mask`` (n, width) drops values of the first layer.
+        ``mask`` (n, width) drops values of the first layer. ``exact`` computes in float32
+        throughout, whatever the device: what is judged is then what is shipped.
         """
-        if self._half is None:
-            return self._outputs(weights, X, mask)
-        with self._half:
-            return self._outputs(weights, X, mask).float()
-
-    def _outputs(self, weights: dict[str, Any], X: Any, mask: Any) -> Any:
         torch = self._torch
         values = self.encode(X)
         if self._tables:
             vectors = torch.nn.functional.embedding(self._places(X), weights["vectors"])
             values = torch.cat([values, vectors.flatten(1)], dim=1)
+        signs = weights["signs"].transpose(1, 2)
+        with nullcontext() if exact or self._half is None else self._half:
+            members = self._layers(weights, values, signs, mask)
+        # Margins always in float32: bfloat16 rounds one of 5 to a multiple of 1/32.
+        head = weights["head"] if self._depth > 1 else weights["head"] * signs
+        outputs = torch.baddbmm(weights["head_offset"], members.float(), head)
+        return outputs + values @ weights["wide"]
+
+    def _layers(self, weights: dict[str, Any], values: Any, signs: Any, mask: Any) -> Any:
+        """What the members' last hidden layers give (members, n, width)."""
+        torch = self._torch
         hidden = torch.relu(torch.addmm(weights["first_offset"], values, weights["first"]))
         if mask is not None:
-            hidden = hidden * mask
+            # In its own type again: cast later, each member would have a copy of its own.
+            hidden = (hidden * mask).to(hidden.dtype)
         # Signs and scales are multiplied into the small matrices, not into every row's values:
         # the same sums for two thirds of the time.
         members = hidden.expand(self._members, -1, -1)
-        signs = weights["signs"].transpose(1, 2)
         for layer in range(1, self._depth):
             name = f"layer{layer}"
             matrix = weights[name] * weights[f"{name}_scale"]
             if layer == 1:
                 matrix = matrix * signs
             members = torch.relu(torch.baddbmm(weights[f"{name}_offset"], members, matrix))
-        head = weights["head"] if self._depth > 1 else weights["head"] * signs
-        outputs = torch.baddbmm(weights["head_offset"], members, head)
-        return outputs + values @ weights["wide"]
+        return members
 
     def loss(self, outputs: Any, y: Any, weight: Any) -> Any:
         """The mean over members and rows of each member's own loss."""
@@ -184,6 +189,18 @@ class Forward:
         known = (codes >= 0) & (codes < at["table_size"])
         held = torch.where(known, codes, at["table_size"].float())
         return held.long() + self._offsets
+
+
+def half_precision(device: Any) -> Any:
+    """Autocast to bfloat16, whose range is float32's, where a GPU computes in it; else None.
+
+    GPUs before Ampere only imitate it, slower than they compute in float32.
+    """
+    import torch
+
+    if device.type != "cuda" or not torch.cuda.is_bf16_supported(including_emulation=False):
+        return None
+    return torch.autocast("cuda", torch.bfloat16)
 
 
 def initial_weights(

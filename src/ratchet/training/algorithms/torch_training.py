@@ -208,7 +208,8 @@ class Training:
             for start in range(0, self._watch.count, JUDGED_AT_ONCE):
                 end = min(start + JUDGED_AT_ONCE, self._watch.count)
                 X, y, weight = self._watch.batch(np.arange(start, end, dtype=np.int64))
-                loss, hit = self._forward.judge(self._forward.outputs(weights, X), y)
+                outputs = self._forward.outputs(weights, X, exact=True)
+                loss, hit = self._forward.judge(outputs, y)
                 losses.append((loss if weight is None else loss * weight).double().sum())
                 total += end - start if weight is None else float(weight.double().sum())
                 if hit is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from ratchet.training.algorithms.parameters import Parameter, check_parameters
 from ratchet.training.algorithms.patience import AUTO, RoundWatch, patience_of
 from ratchet.training.algorithms.port import ALL_TASKS, EARLY_STOPPING, kept_rounds
 from ratchet.training.algorithms.space import Dimension, Space
-from ratchet.training.algorithms.xgboost_data import bin_rows
+from ratchet.training.algorithms.xgboost_data import bin_rows, stays_on_disk
 from ratchet.training.cores import calm_openmp
 from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.fitted import Fitted, Matrix, TrainingRows
@@ -159,11 +160,20 @@ class XGBoost:
     ) -> Fitted:
         """Train with histograms; the model keeps the rounds up to the best one only.
 
-        With ``start``, ``n_estimators`` rounds are added to those of the earlier model.
+        With ``start``, ``n_estimators`` rounds are added to those of the earlier model. Bins that
+        stay on disk are learned on the CPU, and the model's parameters say so: XGBoost reads them
+        on a GPU only if they were made there.
+
+        Raises:
+            StoppedError: the deadline passed.
+            ConfigError: a GPU is asked for, and there is none.
+            ValueError: ``start`` was trained on other columns.
         """
         calm_openmp()
         import xgboost
 
+        if params.get("device") == "cuda" and stays_on_disk(rows.file):
+            params = {**params, "device": "cpu"}
         settings = dict(params)
         most, patience = int(settings.pop("n_estimators")), patience_of(settings)
         settings.pop(EARLY_STOPPING, None)
@@ -173,15 +183,17 @@ class XGBoost:
         data, watched = bin_rows(rows, validation if patience else None, settings, standard)
         deadline.check()
         watch = RoundWatch(deadline, patience, float(params["learning_rate"]))
-        booster = xgboost.train(
-            settings,
-            data,
-            most,
-            evals=[(watched, "validation")] if watched is not None else [],
-            xgb_model=before,
-            callbacks=[_callback(watch)],
-            verbose_eval=False,
-        )
+        # XGBoost's own setting, for this thread: ``settings`` are read after its first warnings.
+        with xgboost.config_context(verbosity=0):
+            booster = xgboost.train(
+                settings,
+                data,
+                most,
+                evals=[(watched, "validation")] if watched is not None else [],
+                xgb_model=before,
+                callbacks=[_callback(watch, on_gpu=settings.get("device") == "cuda")],
+                verbose_eval=False,
+            )
         trained = booster.num_boosted_rounds()
         known = 0 if before is None else before.num_boosted_rounds()
         kept = trained
@@ -228,6 +240,18 @@ def _require_cuda() -> None:
         )
 
 
+def _refuse_other_device(booster: Any) -> None:
+    """XGBoost itself goes on without the GPU that it was told to use."""
+    device = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
+    if not device.startswith("cuda"):
+        raise ConfigError(
+            "XGBoost is to train on a GPU, and sees none",
+            why=f"with `device: cuda` it would train on `{device}`",
+            fix="run where `nvidia-smi` lists a GPU, or set `device: cpu`",
+            where="training.algorithms.xgboost.device",
+        )
+
+
 def _fixed(classes: int, seed: int, threads: int) -> dict[str, Any]:
     """What is not the user's to choose."""
     objective: dict[str, Any]
@@ -262,10 +286,15 @@ def _earlier(start: bytes, rows: TrainingRows) -> Any:
     return booster
 
 
-def _callback(watch: RoundWatch) -> Any:
+def _callback(watch: RoundWatch, *, on_gpu: bool) -> Any:
     from xgboost.callback import TrainingCallback
 
     class AfterRound(TrainingCallback):  # type: ignore[misc]
+        def before_training(self, model: Any) -> Any:
+            if on_gpu:
+                _refuse_other_device(model)
+            return model
+
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             losses = [log[-1] for part in evals_log.values() for log in part.values()]
             return watch.stops(float(losses[0]) if losses else None)

@@ -47,6 +47,11 @@ def bin_rows(
     return reuse(rows, key, make)[:2]
 
 
+def stays_on_disk(file: MatrixFile | None) -> bool:
+    """Whether the bins of these rows are too many for memory."""
+    return file is not None and file.cells * BYTES_PER_CELL > SHARE_OF_MEMORY * file.memory
+
+
 def _from_file(file: MatrixFile, y: Any, weight: Any, shared: Mapping[str, Any]) -> Any:
     """Rows that lie in a file; their bins in memory, or on disk where those are too many."""
     import xgboost
@@ -71,7 +76,7 @@ def _from_file(file: MatrixFile, y: Any, weight: Any, shared: Mapping[str, Any])
             )
             return True
 
-    if file.cells * BYTES_PER_CELL <= SHARE_OF_MEMORY * file.memory:
+    if not stays_on_disk(file):
         return xgboost.QuantileDMatrix(Pieces(None), **shared)
     folder = Path(tempfile.mkdtemp(prefix="_bins-", dir=file.folder))
     made = xgboost.ExtMemQuantileDMatrix(Pieces(folder), **shared)

@@ -11,7 +11,7 @@ from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.search.standings import Standings
 from ratchet.training.search.trial import Trial
 
-DEFAULTS_SHARE = 0.3
+DEFAULTS_SHARE = 0.4
 """The share of the time left that one candidate's defaults may take, but for the first one's."""
 
 DEAR = 0.05
