@@ -16,7 +16,14 @@ from ratchet.training.progress import Progress
 
 pytest.importorskip("torch")
 
-PARAMS = {"members": 3, "width": 16, "epochs": 8, "batch_size": 64, "early_stopping_rounds": 6}
+PARAMS = {
+    "members": 3,
+    "width": 16,
+    "epochs": 8,
+    "batch_size": 64,
+    "early_stopping_rounds": 6,
+    "device": "cpu",
+}
 
 
 def make_rows(seed=0):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -10,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ratchet.data.task import Task, TaskKind
-from ratchet.errors import ConfigError
 from ratchet.features.recipe import Encoding
 from ratchet.training.algorithms.parameters import Parameter, check_parameters
 from ratchet.training.algorithms.patience import AUTO, RoundWatch, patience_of
 from ratchet.training.algorithms.port import ALL_TASKS, EARLY_STOPPING, kept_rounds
 from ratchet.training.algorithms.space import Dimension, Space
 from ratchet.training.algorithms.xgboost_data import bin_rows, stays_on_disk
+from ratchet.training.algorithms.xgboost_device import refuse_without_gpu, require_cuda
 from ratchet.training.cores import calm_openmp
 from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.fitted import Fitted, Matrix, TrainingRows
@@ -72,7 +71,7 @@ class XGBoost:
         """The user's parameters under XGBoost's main names; loads it if CUDA is asked for."""
         checked = check_parameters(self.name, PARAMETERS, params)
         if checked.get("device") == "cuda":
-            _require_cuda()
+            require_cuda()
         return checked
 
     def encoding(self, task: Task, rows: int, features: int) -> Encoding:
@@ -183,17 +182,15 @@ class XGBoost:
         data, watched = bin_rows(rows, validation if patience else None, settings, standard)
         deadline.check()
         watch = RoundWatch(deadline, patience, float(params["learning_rate"]))
-        # XGBoost's own setting, for this thread: ``settings`` are read after its first warnings.
-        with xgboost.config_context(verbosity=0):
-            booster = xgboost.train(
-                settings,
-                data,
-                most,
-                evals=[(watched, "validation")] if watched is not None else [],
-                xgb_model=before,
-                callbacks=[_callback(watch, on_gpu=settings.get("device") == "cuda")],
-                verbose_eval=False,
-            )
+        booster = xgboost.train(
+            settings,
+            data,
+            most,
+            evals=[(watched, "validation")] if watched is not None else [],
+            xgb_model=before,
+            callbacks=[_callback(watch, str(settings.get("device")))],
+            verbose_eval=False,
+        )
         trained = booster.num_boosted_rounds()
         known = 0 if before is None else before.num_boosted_rounds()
         kept = trained
@@ -224,32 +221,6 @@ def read_standard(booster: Any) -> Standard:
     """How the output of an XGBoost model becomes an estimate; as it is for classes."""
     center, scale = booster.attr(CENTER), booster.attr(SCALE)
     return Standard() if center is None else Standard(float(center), float(scale))
-
-
-def _require_cuda() -> None:
-    try:
-        import xgboost
-    except ImportError:
-        return  # the catalogue says what to install
-    if not xgboost.build_info().get("USE_CUDA"):
-        raise ConfigError(
-            "This XGBoost cannot use CUDA",
-            why=f"xgboost {xgboost.__version__} is built for the CPU alone",
-            fix="pip uninstall xgboost-cpu && pip install xgboost, or set `device: cpu`",
-            where="training.algorithms.xgboost.device",
-        )
-
-
-def _refuse_other_device(booster: Any) -> None:
-    """XGBoost itself goes on without the GPU that it was told to use."""
-    device = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
-    if not device.startswith("cuda"):
-        raise ConfigError(
-            "XGBoost is to train on a GPU, and sees none",
-            why=f"with `device: cuda` it would train on `{device}`",
-            fix="run where `nvidia-smi` lists a GPU, or set `device: cpu`",
-            where="training.algorithms.xgboost.device",
-        )
 
 
 def _fixed(classes: int, seed: int, threads: int) -> dict[str, Any]:
@@ -286,13 +257,13 @@ def _earlier(start: bytes, rows: TrainingRows) -> Any:
     return booster
 
 
-def _callback(watch: RoundWatch, *, on_gpu: bool) -> Any:
+def _callback(watch: RoundWatch, device: str) -> Any:
     from xgboost.callback import TrainingCallback
 
     class AfterRound(TrainingCallback):  # type: ignore[misc]
         def before_training(self, model: Any) -> Any:
-            if on_gpu:
-                _refuse_other_device(model)
+            if device == "cuda":
+                refuse_without_gpu(model)
             return model
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
