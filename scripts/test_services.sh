@@ -1,11 +1,16 @@
 #!/bin/sh
-# The tests that speak to PostgreSQL start their own server; this installs it where that is
-# possible. Without it those tests skip and say so.
+# The tests that speak to PostgreSQL and Redis start their own servers; this installs them where
+# that is possible. Without one of them its tests skip and say so.
 set -eu
-command -v pg_config >/dev/null 2>&1 && [ -x "$(pg_config --bindir)/initdb" ] && exit 0
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0
+missing=""
+{ command -v pg_config >/dev/null 2>&1 && [ -x "$(pg_config --bindir)/initdb" ]; } ||
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="postgresql"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
+[ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   apt-get -qq update >/dev/null
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql >/dev/null ||
-    echo "setup: PostgreSQL could not be installed; its tests will skip" >&2
+  for package in $missing; do
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$package" >/dev/null ||
+      echo "setup: $package could not be installed; its tests will skip" >&2
+  done
 fi

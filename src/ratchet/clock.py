@@ -1,14 +1,49 @@
-"""The only place that reads the time."""
+"""The only place that reads the time.
+
+A demonstration or a test may let time run faster: ``RATCHET_CLOCK=START@REAL*SPEED``, for example
+``2026-01-01T00:00:00Z@1795250000*3600``, makes every process that reads it agree that it was START
+when the machine's clock said REAL (seconds since 1970), and that time passes SPEED times as fast
+since. ``monotonic`` and ``processor`` are never changed: they measure work, not the calendar.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+VARIABLE = "RATCHET_CLOCK"
+_FORM = re.compile(r"(?P<start>[^@]+)@(?P<real>[0-9.]+)\*(?P<speed>[0-9.]+)\Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_made: tuple[str, datetime, float, float] | None = None
 
 
 def now() -> datetime:
     """The current time, in UTC."""
-    return datetime.now(UTC)
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        return datetime.now(UTC)
+    start, real, speed = _read(text)
+    return start + timedelta(seconds=(time.time() - real) * speed)
+
+
+def describe(start: datetime, speed: float) -> str:
+    """The value of ``RATCHET_CLOCK`` for a time that starts now at ``start``."""
+    return f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}@{time.time():.3f}*{speed:g}"
+
+
+def speed() -> float:
+    """How many times as fast as the machine's clock time runs."""
+    text = os.environ.get(VARIABLE)
+    return 1.0 if text is None else _read(text)[2]
+
+
+def micros() -> int:
+    """The current time in microseconds since 1970, UTC: ``now`` for those who ask very often."""
+    if VARIABLE not in os.environ:
+        return time.time_ns() // 1000
+    return (now() - _EPOCH) // timedelta(microseconds=1)
 
 
 def monotonic() -> float:
@@ -19,3 +54,14 @@ def monotonic() -> float:
 def processor() -> float:
     """Seconds of processor time this process has used, all threads together."""
     return time.process_time()
+
+
+def _read(text: str) -> tuple[datetime, float, float]:
+    global _made
+    if _made is None or _made[0] != text:
+        found = _FORM.match(text)
+        if found is None:
+            raise ValueError(f"{VARIABLE} is START@REAL*SPEED, and not {text!r}")
+        start = datetime.fromisoformat(found["start"]).astimezone(UTC)
+        _made = (text, start, float(found["real"]), float(found["speed"]))
+    return _made[1:]

@@ -21,13 +21,16 @@ from ratchet.data.settings import DataSettings
 from ratchet.errors import ConfigError, StorageError, UsageError
 from ratchet.features.settings import FeaturesSettings
 from ratchet.gates.settings import GatesSettings
+from ratchet.serving.settings import ServingSettings
 from ratchet.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from ratchet.data.lake import Lake
     from ratchet.data.settings import SourceSettings
+    from ratchet.features.store.port import FeatureStore
     from ratchet.ledger.store import Ledger
     from ratchet.registry.mlflow import MlflowTracking
+    from ratchet.serving.site import Site
 
 FILE = "ratchet.yaml"
 STATE = ".ratchet"
@@ -56,6 +59,9 @@ class ProjectSettings(Section):
     )
     gates: GatesSettings = Field(
         default_factory=GatesSettings, description="What a model must prove before it may serve."
+    )
+    serving: ServingSettings = Field(
+        default_factory=ServingSettings, description="The HTTP server and its prediction log."
     )
     alerts: tuple[AlertSettings, ...] = Field(default=(), description="Who is told, and of what.")
     storage: StorageSettings = Field(
@@ -142,7 +148,21 @@ class Project:
             return source.model_copy(
                 update={"url": self.secret(source.url, "data", "source", "url")}
             )
+        if source.type == "production":
+            return self._production(source)
         return source
+
+    def _production(self, source: SourceSettings) -> SourceSettings:
+        """The source with the lake that it reads, and the secrets of the table before it."""
+        lake = self.lake_uri
+        if source.path is not None:
+            kept = self.secret(source.path, "data", "source", "path")
+            lake = kept if "://" in kept else str(self.root / kept)
+        base = source.base
+        if base is not None and base.url is not None:
+            url = self.secret(base.url, "data", "source", "base", "url")
+            base = base.model_copy(update={"url": url})
+        return source.model_copy(update={"path": lake, "base": base})
 
     def open_ledger(self, *, create: bool = True) -> Ledger:
         """The ledger; its schema is brought up to date."""
@@ -164,8 +184,13 @@ class Project:
         """The lake of versioned tables."""
         from ratchet.data.lake import Lake
 
+        return Lake(self.lake_uri)
+
+    @property
+    def lake_uri(self) -> str:
+        """Where the lake lies: a folder's path or an address."""
         kept = self.secret(self.settings.storage.lake, "storage", "lake")
-        return Lake(kept if "://" in kept else str(self.root / kept))
+        return kept if "://" in kept else str(self.root / kept)
 
     def open_tracking(self) -> MlflowTracking:
         """MLflow's tracking and registry."""
@@ -182,6 +207,37 @@ class Project:
         artifacts = None if uri.startswith("http") else (self.state / "artifacts").as_uri()
         return MlflowTracking(uri, artifacts, self.name)
 
+    def open_features(self) -> FeatureStore:
+        """The feature store: the newest feature row of every entity."""
+        from ratchet.features.store.open_store import open_store
+
+        self.prepare_state()
+        kept = self.secret(self.settings.storage.features, "storage", "features")
+        url = f"sqlite:///{self.state / 'features.db'}" if kept == "sqlite" else kept
+        return open_store(url, self.name)
+
+    def site(self) -> Site:
+        """What the server needs to know of this project."""
+        from ratchet.serving.site import Site
+
+        log = self.settings.serving.log
+        return Site(
+            project=self.name,
+            root=self.root,
+            state=self.state,
+            settings=self.settings.serving,
+            id=self.settings.data.id,
+            time=self.settings.data.time,
+            target=self.settings.data.target,
+            alerts=self.settings.alerts,
+            open_ledger=self.open_ledger,
+            open_lake=self.open_lake,
+            open_features=self.open_features,
+            hash_key=None
+            if log.hash_key is None
+            else self.secret(log.hash_key, "serving", "log", "hash_key"),
+        )
+
     def dump(self) -> dict[str, Any]:
         """The settings as JSON values, secrets still unresolved."""
         return self.settings.model_dump(mode="json", by_alias=True)
@@ -196,6 +252,8 @@ def source_for_file(source: SourceSettings, data: Path) -> SourceSettings:
         return SourceSettings(type="delta", path=str(data))
     if ".parquet" in suffixes or (data.is_dir() and any(data.glob("*.parquet"))):
         return SourceSettings(type="parquet", path=str(data))
+    if source.base is not None:
+        return source_for_file(source.base.source(), data)
     if source.type == "csv":
         return source.model_copy(update={"path": str(data)})
     return SourceSettings(type="csv", path=str(data))

@@ -45,7 +45,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
     started.stop()
 
 
-@pytest.fixture(params=["csv", "csv_folder", "parquet", "parquet_folder", "delta", "postgres"])
+@pytest.fixture(
+    params=["csv", "csv_folder", "parquet", "parquet_folder", "delta", "postgres", "production"]
+)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Puts a frame where a source of one kind finds it, and opens that source."""
     kind: str = request.param
@@ -56,6 +58,8 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
             _insert(frame, url)
             settings = SourceSettings(type="postgres", url=url, table="t")
             return open_source(settings, tmp_path, columns=None, order_by="id")
+        if kind == "production":
+            return _collected(frame, tmp_path)
         place = tmp_path / kind
         for old in place.glob("*.*"):
             old.unlink()
@@ -115,6 +119,17 @@ def _insert(frame: pl.DataFrame, url: str) -> None:
         with connection.cursor().copy("COPY t FROM STDIN") as copy:
             for row in frame.sample(fraction=1, shuffle=True, seed=1).rows():
                 copy.write_row(row)
+
+
+def _collected(frame: pl.DataFrame, root: Path) -> Source:
+    """The first rows as a file, the others as if they had been collected after them."""
+    for name, part in (("base", frame.head(100)), ("rest", frame.slice(100))):
+        part.write_parquet(root / f"{name}.parquet")
+    rest = SourceSettings(type="parquet", path="rest.parquet")
+    Lake(str(root / "served")).ingest("collected", open_source(rest, root, columns=None))
+    base = {"type": "parquet", "path": "base.parquet"}
+    settings = {"type": "production", "base": base, "path": str(root / "served")}
+    return open_source(SourceSettings.model_validate(settings), root, columns=None)
 
 
 _WRITERS = {

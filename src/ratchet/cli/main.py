@@ -15,13 +15,18 @@ from ratchet import __version__
 from ratchet.cli import (
     check,
     config,
+    data,
     demo,
+    features,
     init,
+    keys,
     models,
     plan,
     predict,
+    rollout,
     run,
     runs,
+    serve,
     validate_model,
 )
 from ratchet.cli.output import fail
@@ -37,7 +42,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for module in (init, demo, check, plan, run, runs, models, predict, validate_model, config):
+for module in (
+    init,
+    demo,
+    check,
+    plan,
+    run,
+    runs,
+    models,
+    rollout,
+    predict,
+    serve,
+    keys,
+    features,
+    data,
+    validate_model,
+    config,
+):
     module.register(app)
 
 

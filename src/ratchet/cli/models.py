@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +121,7 @@ def promote(
             tracking,
             version,
             alias=known,
-            by=_who(),
+            by=who(),
             reason=reason or ("" if force else "promoted by hand"),
             force=force,
         ),
@@ -144,7 +143,7 @@ def rollback(
 
     return _change(
         options,
-        lambda ledger, tracking: plan_rollback(ledger, tracking, by=_who(), reason=reason, to=to),
+        lambda ledger, tracking: plan_rollback(ledger, tracking, by=who(), reason=reason, to=to),
         dry_run,
     )
 
@@ -157,15 +156,9 @@ def who_served(
     ],
 ) -> Answer:
     """Say which version was champion at a time, and since when."""
-    from ratchet.errors import UsageError
+    from ratchet.cli.moments import parse_moment
 
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise UsageError(
-            f"{at!r} is no time", fix="write it like 2026-11-21T03:00 or 2026-11-21T03:00+01:00"
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = parse_moment(at)
     project = options.load()
     with project.open_ledger(create=False) as ledger:
         found = ledger.who_served(moment)
@@ -186,7 +179,7 @@ def who_served(
     return Answer(body, show)
 
 
-def _who() -> str:
+def who() -> str:
     """Who asks; in a container a user may have a number and no name."""
     try:
         return getpass.getuser()

@@ -58,11 +58,13 @@ class Answer:
         data: the ``data`` object of ``--json``.
         show: prints the same for a person.
         exit_code: 0, or 3 when a verdict said no.
+        told: whether it was put out already, by a command that goes on for long after it.
     """
 
     data: Mapping[str, Any]
     show: Callable[[Console], None]
     exit_code: int = 0
+    told: bool = False
 
 
 _COMMON: dict[str, tuple[Any, Any]] = {
@@ -130,6 +132,8 @@ def deliver(answer: Callable[[], Answer], options: Options) -> int:
     as_json = options.json
     try:
         given = answer()
+        if given.told:
+            return given.exit_code
         if as_json:
             write_json({"ok": True, "data": given.data})
         else:

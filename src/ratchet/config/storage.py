@@ -23,6 +23,16 @@ class StorageSettings(Section):
         description="MLflow: `sqlite` (.ratchet/mlflow.db) or a server at http://....",
     )
 
+    features: str = Field(
+        default="sqlite",
+        description="Feature store: `sqlite` (.ratchet/features.db) or redis://....",
+    )
+
+    @field_validator("features")
+    @classmethod
+    def _known_features(cls, value: str) -> str:
+        return _known(value, "sqlite", ("sqlite:///", "redis://", "rediss://", "unix://"))
+
     @field_validator("ledger")
     @classmethod
     def _known_ledger(cls, value: str) -> str:

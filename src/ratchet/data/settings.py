@@ -6,18 +6,21 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ratchet.config.durations import parse_duration
 from ratchet.config.section import Section
 from ratchet.data.schema import Kind
 
-SourceType = Literal["csv", "parquet", "delta", "postgres"]
+TableType = Literal["csv", "parquet", "delta", "postgres"]
+SourceType = Literal["csv", "parquet", "delta", "postgres", "production"]
 Encoding = Literal["utf8", "latin1", "cp1252", "utf16"]
 
 _CSV_ONLY = ("separator", "encoding", "quote", "header", "missing", "decimal", "formats")
 _POSTGRES_ONLY = ("url", "table", "query")
+_PRODUCTION_ONLY = ("base", "wait", "unlabelled")
 
 
-class SourceSettings(Section):
-    """Where the table comes from, and how a CSV is to be read."""
+class ReadingSettings(Section):
+    """Where a table comes from, and how a CSV is to be read."""
 
     type: SourceType = Field(description="What kind of source: csv, parquet, delta or postgres.")
     path: str | None = Field(
@@ -69,23 +72,87 @@ class SourceSettings(Section):
     @model_validator(mode="after")
     def _fields_fit_the_type(self) -> Self:
         given = self.model_fields_set - {"type"}
+        wrong = given & _foreign(self.type)
         if self.type == "postgres":
             if not self.url:
                 raise ValueError("a postgres source needs url")
             if (self.table is None) == (self.query is None):
                 raise ValueError("a postgres source needs exactly one of table and query")
-            wrong = given & {"path", *_CSV_ONLY}
-        else:
-            if not self.path:
-                raise ValueError(f"a {self.type} source needs path")
-            wrong = given & set(_POSTGRES_ONLY)
-            if self.type != "csv":
-                wrong |= given & set(_CSV_ONLY)
+        elif self.type != "production" and not self.path:
+            raise ValueError(f"a {self.type} source needs path")
         if wrong:
             raise ValueError(f"a {self.type} source has no {', '.join(sorted(wrong))}")
         if self.type == "csv" and self.separator in (self.quote, self.decimal):
             raise ValueError("separator, quote and decimal must be different characters")
         return self
+
+
+class HistorySettings(ReadingSettings):
+    """The table that is read before what production collected."""
+
+    type: TableType = Field(description="What kind of source: csv, parquet, delta or postgres.")
+
+    def source(self) -> SourceSettings:
+        """The same as a source of its own."""
+        return SourceSettings.model_validate(self.model_dump(exclude_unset=True))
+
+
+class SourceSettings(ReadingSettings):
+    """Where the table comes from, and how a CSV is to be read."""
+
+    type: SourceType = Field(
+        description="What kind of source: csv, parquet, delta, postgres, or production: what "
+        "`ratchet data collect` made of served predictions and their labels."
+    )
+    path: str | None = Field(
+        default=None,
+        description=(
+            "csv, parquet, delta: a file, a folder or a glob; relative paths start at the "
+            "project folder. CSV files end in .csv, .tsv or .txt, plain or .gz. production: the "
+            "lake to read, when it is not storage.lake."
+        ),
+    )
+    base: HistorySettings | None = Field(
+        default=None,
+        description="production: the table whose rows come first, such as the history file the "
+        "first model was trained on.",
+    )
+    wait: str | None = Field(
+        default=None,
+        description="production: how old a prediction must be to be collected, such as 30d: slow "
+        "labels are then as well represented as fast ones. Without it each is collected as soon "
+        "as it has a label.",
+    )
+    unlabelled: str | int | float | bool | None = Field(
+        default=None,
+        description="production: the label of a prediction that got none within `wait`, such as "
+        "'no' for churn; without it such predictions are not collected.",
+    )
+
+    @field_validator("wait")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_duration(value)
+        return value
+
+    @model_validator(mode="after")
+    def _silence_needs_time(self) -> Self:
+        if self.unlabelled is not None and self.wait is None:
+            raise ValueError("unlabelled needs wait: how long a label may take to come")
+        return self
+
+
+def _foreign(kind: SourceType) -> set[str]:
+    """The fields that a source of this kind does not have."""
+    own: dict[SourceType, set[str]] = {
+        "csv": {"path", *_CSV_ONLY},
+        "parquet": {"path"},
+        "delta": {"path"},
+        "postgres": {*_POSTGRES_ONLY},
+        "production": {"path", *_PRODUCTION_ONLY},
+    }
+    return {"path", *_CSV_ONLY, *_POSTGRES_ONLY, *_PRODUCTION_ONLY} - own[kind]
 
 
 class SplitSettings(Section):

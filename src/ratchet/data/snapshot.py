@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ class Snapshot:
     """One version of a table: it never changes, and neither does what is said here.
 
     ``digest`` is the content digest of all its rows, ``change`` what made the version,
-    ``source`` where the rows came from, ``fingerprint`` the source's at that time.
+    ``source`` where the rows came from, ``fingerprint`` the source's at that time, ``details``
+    what its maker wants to find again, as JSON values.
     """
 
     table: str
@@ -29,6 +30,7 @@ class Snapshot:
     source: str
     created: datetime
     fingerprint: str | None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """What the commit of the version carries, as JSON."""
@@ -40,6 +42,7 @@ class Snapshot:
             "source": self.source,
             "created": self.created.isoformat(),
             "fingerprint": self.fingerprint,
+            **({"details": dict(self.details)} if self.details else {}),
         }
 
     @classmethod
@@ -55,6 +58,7 @@ class Snapshot:
             source=facts["source"],
             created=datetime.fromisoformat(facts["created"]).astimezone(UTC),
             fingerprint=facts["fingerprint"],
+            details=facts.get("details", {}),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from ratchet.config.durations import parse_duration
 from ratchet.config.section import Section
 
 HighCardinality = Literal["target", "frequency", "codes"]
@@ -131,6 +132,25 @@ class EncodingSettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """The feature store; where it is kept is `storage.features`."""
+
+    ttl: str | None = Field(
+        default=None,
+        description=(
+            "A stored row is forgotten this long after it was pushed, such as 30d; never when "
+            "left out."
+        ),
+    )
+
+    @field_validator("ttl")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_duration(value)
+        return value
+
+
 class FeaturesSettings(Section):
     """What the model sees: the raw columns, and what is computed from them."""
 
@@ -153,6 +173,10 @@ class FeaturesSettings(Section):
     )
     encoding: EncodingSettings = Field(
         default_factory=EncodingSettings, description="Limits of the encoders."
+    )
+    store: StoreSettings = Field(
+        default_factory=StoreSettings,
+        description="The newest feature row of every entity, to be looked up while serving.",
     )
 
     @field_validator("expressions")

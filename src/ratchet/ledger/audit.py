@@ -9,12 +9,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, Text, select, type_coerce
 
+from ratchet.ids import canonical_json
 from ratchet.ledger.events import START, event_hash, stored_events
 from ratchet.ledger.holdouts import NOTED
-from ratchet.ledger.tables import chains, deployments, holdout_uses
+from ratchet.ledger.keys import CREATED, REVOKED
+from ratchet.ledger.rollouts import CHANGED
+from ratchet.ledger.tables import Json, chains, deployments, holdout_uses, keys, rollouts
 
+_OF_DEPLOYMENT = ("alias", "version", "traffic")
 _OF_USE = ("challenger", "holdout_id", "use", "comparison", "rows")
-_WORDS = {deployments.name: "deployments", holdout_uses.name: "uses of test rows"}
+_OF_KEY = ("key_id", "name", "scopes", "digest", "by")
+_OF_REVOCATION = ("key_id", "revoked_by")
+_OF_ROLLOUT = ("rollout_id", "version", "status", "stage", "share", "watch", "rules", "by")
+_WORDS = {
+    deployments.name: "deployments",
+    holdout_uses.name: "uses of test rows",
+    keys.name: "API keys",
+    rollouts.name: "rollouts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +78,24 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
     breaks: list[Break] = []
     deployed: dict[int, tuple[Any, ...]] = {}
     noted: dict[int, tuple[Any, ...]] = {}
+    made: dict[int, tuple[Any, ...]] = {}
+    revoked: dict[int, tuple[Any, ...]] = {}
+    rolled: dict[Any, tuple[int, tuple[Any, ...]]] = {}
     expected, previous, count = 1, START, 0
     for seq, at, kind, run_id, facts, before, digest in stored_events(connection, project):
         count += 1
         if kind == "deployed":
-            deployed[seq] = (at, *_said(facts, "alias", "version"))
+            deployed[seq] = (at, *_said(facts, *_OF_DEPLOYMENT))
         elif kind == NOTED:
             noted[seq] = (at, *_said(facts, *_OF_USE))
+        elif kind == CREATED:
+            made[seq] = (at, *_said(facts, *_OF_KEY))
+        elif kind == REVOKED:
+            revoked[seq] = (at, *_said(facts, *_OF_REVOCATION))
+        elif kind == CHANGED:
+            told = _said(facts, *_OF_ROLLOUT)
+            # A rollout's row is as its last change left it.
+            rolled[told[0] if told else seq] = (seq, (at, *told))
         if seq != expected:
             breaks.append(Break(seq, f"the events {expected} to {seq - 1} are missing"))
         elif before != previous:
@@ -81,8 +104,15 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
             breaks.append(Break(seq, "its content was changed after it was written"))
         expected, previous = seq + 1, digest
     breaks += _check_end(connection, project, expected - 1, previous)
-    breaks += _check_rows(connection, project, deployments, ("alias", "version"), deployed)
+    breaks += _check_rows(connection, project, deployments, _OF_DEPLOYMENT, deployed)
     breaks += _check_rows(connection, project, holdout_uses, _OF_USE, noted)
+    breaks += _check_rows(connection, project, keys, _OF_KEY, made)
+    breaks += _check_rows(
+        connection, project, keys, _OF_REVOCATION, revoked, ("revoked_seq", "revoked")
+    )
+    breaks += _check_rows(
+        connection, project, rollouts, _OF_ROLLOUT, dict(rolled.values()), ("seq", "changed")
+    )
     return ChainReport(count, previous, tuple(sorted(breaks, key=lambda item: item.seq)))
 
 
@@ -100,9 +130,13 @@ def _check_end(connection: Connection, project: str, last: int, digest: str) -> 
 def _said(facts: str, *names: str) -> tuple[Any, ...]:
     try:
         told = json.loads(facts)
-        return tuple(told[name] for name in names)
+        return tuple(_comparable(told[name]) for name in names)
     except (ValueError, TypeError, KeyError):
         return ()  # changed by hand: its hash tells of that too
+
+
+def _comparable(value: Any) -> Any:
+    return canonical_json(value) if isinstance(value, dict | list) else value
 
 
 def _check_rows(
@@ -111,12 +145,24 @@ def _check_rows(
     table: Table,
     names: Sequence[str],
     said: Mapping[int, tuple[Any, ...]],
+    place: tuple[str, str] = ("seq", "at"),
 ) -> list[Break]:
-    """Whether the rows of ``table`` are those that their events tell of."""
+    """Whether the rows of ``table`` are those that their events tell of.
+
+    Args:
+        place: the columns that hold the event's number and its time.
+    """
+    number, at = (table.c[name] for name in place)
     rows = connection.execute(
         select(
-            table.c.seq, type_coerce(table.c.at, Text), *(table.c[name] for name in names)
-        ).where(table.c.project == project)
+            number,
+            type_coerce(at, Text),
+            # The text that is stored: what somebody wrote there may be no JSON.
+            *(
+                type_coerce(column, Text) if isinstance(column.type, Json) else column
+                for column in (table.c[name] for name in names)
+            ),
+        ).where(table.c.project == project, number.is_not(None))
     )
     kept = {row[0]: tuple(row[1:]) for row in rows}
     return [

@@ -70,6 +70,22 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def identity(self) -> tuple[int, int] | None:
+        """Which file this is, as long as it is there; None for PostgreSQL.
+
+        An open connection does not notice that its file was moved away or replaced.
+
+        Raises:
+            StorageError: the file is not there.
+        """
+        if self.is_postgresql:
+            return None
+        try:
+            found = Path(self.place).stat()
+        except OSError as error:
+            raise _storage_fault(self.place, error.strerror or str(error)) from None
+        return found.st_dev, found.st_ino
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

@@ -1,4 +1,8 @@
-"""Which model version serves: a list that only grows; its last row is in force."""
+"""Which model version serves: a list that only grows; its last row is in force.
+
+The rows of how the traffic is split are in the same list (``traffic.py``): a champion that changes
+ends a split.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +20,27 @@ from ratchet.ledger.tables import deployments
 from ratchet.ledger.versions import Version, get_version, set_status
 
 Alias = Literal["champion", "challenger", "staging"]
-Action = Literal["promote", "rollback", "remove"]
+Action = Literal["promote", "rollback", "remove", "split", "clear"]
 
 ALIASES: tuple[Alias, ...] = ("champion", "challenger", "staging")
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One change of what an alias points to.
+    """One change of what an alias points to, or of how the traffic is split.
 
     Attributes:
         seq: the number of its event.
+        alias: ``traffic``: the aliases stay, their shares change.
         version: the version from then on, or None: the alias was removed.
         run_id: the run that asked for it, if a run did.
         forced: whether a gate was overruled.
-        traffic: share in percent by version.
+        traffic: share in percent by version; of a split its whole record.
     """
 
     seq: int
     at: datetime
-    alias: Alias
+    alias: Alias | Literal["traffic"]
     action: Action
     version: int | None
     previous_version: int | None
@@ -43,7 +48,7 @@ class Deployment:
     reason: str
     run_id: str | None = None
     forced: bool = False
-    traffic: Mapping[str, float] = field(default_factory=dict)
+    traffic: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     schema_digest: str | None = None
 
@@ -65,7 +70,6 @@ class Change:
     action: Action = "promote"
     run_id: str | None = None
     forced: bool = False
-    traffic: Mapping[str, float] | None = None
 
     @property
     def promotes_run(self) -> str | None:
@@ -202,7 +206,6 @@ def _drop_challenger(tx: Transaction, change: Change) -> None:
             version=None,
             action="remove",
             reason="it became champion",
-            traffic={},
         )
         _insert(tx, dropped, challenger.version, None)
 
@@ -211,9 +214,6 @@ def _insert(
     tx: Transaction, change: Change, previous: int | None, version: Version | None
 ) -> Deployment:
     serves_all = change.alias == "champion" and version is not None
-    traffic = change.traffic
-    if traffic is None:
-        traffic = {str(change.version): 100.0} if serves_all else {}
     values: dict[str, Any] = {
         "alias": change.alias,
         "action": change.action,
@@ -222,7 +222,7 @@ def _insert(
         "by": change.by,
         "reason": change.reason,
         "forced": change.forced,
-        "traffic": dict(traffic),
+        "traffic": {str(change.version): 100.0} if serves_all else {},
         "threshold": None if version is None else version.threshold,
         "schema_digest": None if version is None else version.schema_digest,
     }

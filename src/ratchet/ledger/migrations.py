@@ -141,10 +141,45 @@ _HOLDOUTS = (
     "CREATE INDEX ratchet_holdout_uses_by_seq ON ratchet_holdout_uses (project, seq)",
 )
 
+_KEYS = (
+    """
+    CREATE TABLE ratchet_keys (
+        project TEXT NOT NULL, key_id TEXT NOT NULL, seq BIGINT NOT NULL, at VARCHAR(27) NOT NULL,
+        name TEXT NOT NULL, scopes TEXT NOT NULL, digest VARCHAR(64) NOT NULL, by TEXT NOT NULL,
+        revoked_seq BIGINT, revoked VARCHAR(27), revoked_by TEXT,
+        PRIMARY KEY (project, key_id))
+    """,
+)
+
+_ROLLOUTS = (
+    """
+    CREATE TABLE ratchet_rollouts (
+        project TEXT NOT NULL, rollout_id TEXT NOT NULL, seq BIGINT NOT NULL,
+        changed VARCHAR(27) NOT NULL, version INTEGER NOT NULL, previous INTEGER NOT NULL,
+        run_id TEXT, strategy TEXT NOT NULL, status TEXT NOT NULL, stage INTEGER NOT NULL,
+        share DOUBLE PRECISION NOT NULL, rules TEXT NOT NULL, salt TEXT NOT NULL, record BIGINT,
+        started VARCHAR(27) NOT NULL, stage_started VARCHAR(27) NOT NULL, promoted VARCHAR(27),
+        ended VARCHAR(27), watch TEXT NOT NULL, evidence TEXT NOT NULL, by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (project, rollout_id))
+    """,
+    "CREATE INDEX ratchet_rollouts_by_seq ON ratchet_rollouts (project, seq)",
+    """
+    CREATE TABLE ratchet_experiments (
+        project TEXT NOT NULL, experiment_id TEXT NOT NULL, name TEXT NOT NULL,
+        status TEXT NOT NULL, arms TEXT NOT NULL, split TEXT NOT NULL, metric TEXT NOT NULL,
+        salt TEXT NOT NULL, started VARCHAR(27) NOT NULL, ends VARCHAR(27), decided VARCHAR(27),
+        verdict TEXT, evidence TEXT NOT NULL,
+        PRIMARY KEY (project, experiment_id))
+    """,
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "runs, events, versions, deployments, leases", _FIRST),
     Migration(2, "alerts that wait to be delivered", _OUTBOX),
     Migration(3, "decisions on test rows", _HOLDOUTS),
+    Migration(4, "API keys", _KEYS),
+    Migration(5, "rollouts and experiments", _ROLLOUTS),
 )
 
 

@@ -15,6 +15,7 @@ from ratchet.ledger.deployments import (
 )
 from ratchet.ledger.events import Event, read_events
 from ratchet.ledger.holdouts import HoldoutUse, list_uses
+from ratchet.ledger.keys import Key, list_keys
 from ratchet.ledger.lease import LeaseHolder, read_holder
 from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox
 from ratchet.ledger.results import (
@@ -24,8 +25,10 @@ from ratchet.ledger.results import (
     list_candidates,
     list_gates,
 )
+from ratchet.ledger.rollouts import Rollout, get_rollout, list_rollouts, live_rollout
 from ratchet.ledger.runs import Run, get_run, last_completed, list_runs, unfinished_runs
 from ratchet.ledger.steps import Step, find_step, list_steps
+from ratchet.ledger.traffic import Traffic, newest_seq, read_traffic
 from ratchet.ledger.versions import Version, get_version, list_versions
 
 
@@ -131,6 +134,20 @@ class LedgerReader:
             row = current_deployment(connection, self.project, "champion", at=at)
         return None if row is None or row.version is None else row
 
+    def traffic(self, *, at: datetime | None = None, before: int | None = None) -> Traffic | None:
+        """The record of what serves, now or at a time in the past; None when nothing does.
+
+        Args:
+            before: the record that was in force before the one of this number.
+        """
+        with self.database.read() as connection:
+            return read_traffic(connection, self.project, at=at, before=before)
+
+    def position(self) -> int:
+        """The number of the newest change of what serves: what a server looks at every second."""
+        with self.database.read() as connection:
+            return newest_seq(connection, self.project)
+
     def events(
         self,
         *,
@@ -164,3 +181,23 @@ class LedgerReader:
         """The alerts, oldest first."""
         with self.database.read() as connection:
             return list_outbox(connection, self.project, status)
+
+    def api_keys(self) -> tuple[Key, ...]:
+        """Every API key that was ever made, oldest first; revoked ones too."""
+        with self.database.read() as connection:
+            return list_keys(connection, self.project)
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        """One rollout. Raises UsageError when there is none of this id."""
+        with self.database.read() as connection:
+            return get_rollout(connection, self.project, rollout_id)
+
+    def rollouts(self, limit: int | None = None) -> tuple[Rollout, ...]:
+        """The rollouts, the one that changed last first."""
+        with self.database.read() as connection:
+            return list_rollouts(connection, self.project, limit)
+
+    def live_rollout(self) -> Rollout | None:
+        """The rollout with something still to be decided, or None."""
+        with self.database.read() as connection:
+            return live_rollout(connection, self.project)

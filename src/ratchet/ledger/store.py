@@ -14,18 +14,34 @@ from typing import Any, Self
 
 from ratchet import clock
 from ratchet.errors import EnvironmentFault
-from ratchet.ledger import deployments, holdouts, outbox, results, runs, steps, versions
+from ratchet.ledger import (
+    deployments,
+    health,
+    holdouts,
+    keys,
+    outbox,
+    results,
+    rollouts,
+    runs,
+    splitting,
+    steps,
+    versions,
+)
 from ratchet.ledger.database import BUSY_SECONDS, Database, open_database
 from ratchet.ledger.deployments import Action, Alias, Change, Deployment
 from ratchet.ledger.events import Transaction
 from ratchet.ledger.holdouts import HoldoutRows, HoldoutUse, Judgement
+from ratchet.ledger.keys import Key
 from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
 from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
 from ratchet.ledger.outbox import Notice, OutboxEntry
 from ratchet.ledger.reader import LedgerReader
 from ratchet.ledger.results import CandidateRecord, GateRecord
+from ratchet.ledger.rollouts import Begin, Move, Rollout
 from ratchet.ledger.runs import Outcome, Run, RunInputs
+from ratchet.ledger.splitting import Split
 from ratchet.ledger.steps import Step
+from ratchet.ledger.traffic import Arm, Kind, Traffic
 from ratchet.ledger.versions import Version, VersionStatus
 
 
@@ -261,23 +277,106 @@ class Ledger(LedgerReader):
         action: Action = "promote",
         run_id: str | None = None,
         forced: bool = False,
-        traffic: Mapping[str, float] | None = None,
         notices: Sequence[Notice] = (),
     ) -> Deployment:
         """Point an alias to a version; see ``deployments.Change`` for the arguments.
+
+        A champion that changes answers all of the traffic: a split ends.
 
         Raises:
             UsageError: no such version.
             ConflictError: the alias moved meanwhile, the run promoted another version before,
                 or the gates of a champion-to-be did not pass and it is not forced.
         """
-        change = Change(
-            version, alias, expected_previous, by, reason, action, run_id, forced, traffic
-        )
+        change = Change(version, alias, expected_previous, by, reason, action, run_id, forced)
         with self._write() as tx:
             deployed = deployments.deploy(tx, change)
             outbox.enqueue(tx, notices)
             return deployed
+
+    def set_traffic(
+        self,
+        arms: Sequence[Arm],
+        shadow: Sequence[int] = (),
+        *,
+        kind: Kind,
+        salt: str | None = None,
+        by: str,
+        reason: str,
+        expected_seq: int,
+        forced: bool = False,
+        notices: Sequence[Notice] = (),
+    ) -> Traffic:
+        """Split the traffic between versions; see ``splitting.Split`` for the arguments.
+
+        Raises:
+            UsageError: no such version, or arms that make no split.
+            ConflictError: no champion, what serves changed since ``expected_seq`` was read, or a
+                version's gates did not pass and it is not forced.
+        """
+        split = Split(tuple(arms), tuple(shadow), kind, by, reason, expected_seq, salt, forced)
+        with self._write() as tx:
+            record = splitting.set_traffic(tx, split)
+            outbox.enqueue(tx, notices)
+            return record
+
+    def begin_rollout(self, wanted: Begin, *, notices: Sequence[Notice] = ()) -> Rollout:
+        """Begin to roll a version out; see ``rollouts.Begin``.
+
+        Raises:
+            UsageError: no such version.
+            ConflictError: another rollout is open, nothing serves, the version serves already,
+                the traffic is split, or the version's gates did not pass.
+        """
+        with self._write() as tx:
+            found = rollouts.begin_rollout(tx, wanted)
+            outbox.enqueue(tx, notices)
+            return found
+
+    def move_rollout(self, move: Move, *, notices: Sequence[Notice] = ()) -> Rollout:
+        """Take a rollout's next step and change what serves with it; see ``rollouts.Move``.
+
+        Raises:
+            UsageError: no such rollout.
+            ConflictError: it moved meanwhile, or what serves was changed by somebody else.
+        """
+        with self._write() as tx:
+            found = rollouts.move_rollout(tx, move)
+            outbox.enqueue(tx, notices)
+            return found
+
+    def note_evidence(self, rollout_id: str, expected_seq: int, found: Mapping[str, Any]) -> None:
+        """Keep what a look at a rollout found, if it has not moved meanwhile."""
+        with self._write() as tx:
+            rollouts.note_evidence(tx, rollout_id, expected_seq, found)
+
+    def note_serving(
+        self,
+        record: int,
+        version: int,
+        why: str,
+        notices: Callable[[int], Sequence[Notice]] = lambda seq: (),
+    ) -> bool:
+        """Tell once that a version does not load, or does again; see ``health.note_health``."""
+        with self._write() as tx:
+            return health.note_health(tx, record, version, why, notices)
+
+    def add_key(
+        self, key_id: str, name: str, scopes: Sequence[str], digest: str, *, by: str
+    ) -> Key:
+        """Keep a new API key, of its secret only the digest.
+
+        Raises:
+            UsageError: no name, no scope, or an unknown one.
+            ConflictError: a live key of this name is there already.
+        """
+        with self._write() as tx:
+            return keys.add_key(tx, key_id, name, scopes, digest, by=by)
+
+    def revoke_key(self, key_id: str, *, by: str) -> Key:
+        """End a key for good. Raises UsageError when there is none."""
+        with self._write() as tx:
+            return keys.revoke_key(tx, key_id, by=by)
 
     def enqueue(self, notices: Sequence[Notice]) -> int:
         """Keep alerts for delivery; gives back how many were new."""

@@ -332,3 +332,67 @@ holdout_uses = Table(
     UniqueConstraint("project", "comparison", name="ratchet_one_use_per_comparison"),
     Index("ratchet_holdout_uses_by_seq", "project", "seq"),
 )
+
+keys = Table(
+    "ratchet_keys",
+    metadata,
+    Column("project", Plain, primary_key=True),
+    Column("key_id", Plain, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("name", Plain, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("by", Plain, nullable=False),
+    Column("revoked_seq", BigInteger),
+    Column("revoked", Moment),
+    Column("revoked_by", Plain),
+)
+
+rollouts = Table(
+    "ratchet_rollouts",
+    metadata,
+    Column("project", Plain, primary_key=True),
+    Column("rollout_id", Plain, primary_key=True),
+    # The number of the event that changed it last.
+    Column("seq", BigInteger, nullable=False),
+    Column("changed", Moment, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("previous", Integer, nullable=False),
+    Column("run_id", Plain),
+    Column("strategy", Plain, nullable=False),
+    Column("status", Plain, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("rules", Json, nullable=False),
+    Column("salt", Plain, nullable=False),
+    # The record of what serves that it stands on; another one in force means somebody else acted.
+    Column("record", BigInteger),
+    Column("started", Moment, nullable=False),
+    Column("stage_started", Moment, nullable=False),
+    Column("promoted", Moment),
+    Column("ended", Moment),
+    Column("watch", Plain, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("by", Plain, nullable=False),
+    Column("reason", Plain, nullable=False),
+    Index("ratchet_rollouts_by_seq", "project", "seq"),
+)
+
+experiments = Table(
+    "ratchet_experiments",
+    metadata,
+    Column("project", Plain, primary_key=True),
+    Column("experiment_id", Plain, primary_key=True),
+    Column("name", Plain, nullable=False),
+    Column("status", Plain, nullable=False),
+    Column("arms", Json, nullable=False),
+    Column("split", Json, nullable=False),
+    Column("metric", Plain, nullable=False),
+    Column("salt", Plain, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("ends", Moment),
+    Column("decided", Moment),
+    Column("verdict", Plain),
+    Column("evidence", Json, nullable=False),
+)

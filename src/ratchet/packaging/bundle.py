@@ -11,6 +11,8 @@
     requirements.txt      what serving it needs, with versions
     card.md               the model card
     input_example.json    a typical row
+    parity.json           made-up rows and the scores they had here, to compare elsewhere
+    profile.bin           what the rows looked like that it was made from, for monitoring
     MANIFEST.json         every file with its SHA-256 and size, and the bundle's digest
 
 The digest is made of the files' digests, and the files hold no time, run, host or path: the same
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 MANIFEST = "MANIFEST.json"
 SIGNATURE, DECISION = "signature.json", "decision.json"
 METRICS, METADATA, EXAMPLE = "metrics.json", "metadata.json", "input_example.json"
+PARITY, PROFILE = "parity.json", "profile.bin"
 REQUIREMENTS, CARD = "requirements.txt", "card.md"
 FORMAT = 2
 
@@ -55,6 +58,8 @@ class BundleContent:
         metrics: JSON values: what was measured.
         requirements: lines ``name==version``.
         card: the model card as Markdown.
+        rehearsal: what ``make_rehearsal`` gave; without it there is no ``parity.json``.
+        profile: the bytes of the reference profile; without them there is no ``profile.bin``.
     """
 
     model: Path
@@ -64,6 +69,8 @@ class BundleContent:
     metadata: Metadata
     requirements: tuple[str, ...]
     card: str
+    rehearsal: Mapping[str, Any] | None = None
+    profile: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,10 @@ def _contents(content: BundleContent) -> dict[str, bytes]:
         METADATA: content.metadata.to_json(),
         EXAMPLE: content.signature.example,
     }
+    if content.rehearsal is not None:
+        values[PARITY] = content.rehearsal
+    if content.profile is not None:
+        files[PROFILE] = content.profile
     files |= {name: text.encode() for name, text in texts.items()}
     files |= {name: _json(value, name) for name, value in values.items()}
     return dict(sorted(files.items()))

@@ -197,11 +197,6 @@ def open_exported(folder: Path) -> Composite:
     return open_composite(read_composition(folder), lambda name: (folder / name).read_bytes())
 
 
-def read_recipes(folder: Path) -> tuple[Recipe, ...]:
-    """The distinct recipes that ``export_blend`` wrote into ``folder``; no model is opened."""
-    return _open_recipes(read_composition(folder), lambda name: (folder / name).read_bytes())
-
-
 def join_inputs(recipes: Sequence[Recipe]) -> tuple[Column, ...]:
     """The raw columns of all recipes, in the order they first occur.
 

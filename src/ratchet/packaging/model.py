@@ -22,6 +22,7 @@ from ratchet.packaging.composite import Composite, OpenMember, open_composite
 from ratchet.packaging.composition import COMPOSITION, Composition, composition_of_format_1
 from ratchet.packaging.contents import Contents
 from ratchet.packaging.decision import Decision
+from ratchet.packaging.parity import Parity, compare_scores
 from ratchet.packaging.predictions import Predictions, decide
 from ratchet.packaging.signature import Signature
 from ratchet.packaging.tables import Record, from_records, read_table
@@ -76,8 +77,9 @@ class Model:
             if COMPOSITION in bundle.files
             else composition_of_format_1(metadata)
         )
-        models = {part.file for part in composition.members}
-        contents.hold(name for name in bundle.files if name not in models)
+        # Models are verified as they are opened; the profile is for monitoring, not for scoring.
+        later = {part.file for part in composition.members} | {files.PROFILE}
+        contents.hold(name for name in bundle.files if name not in later)
         return cls(
             bundle,
             open_composite(composition, contents.take),
@@ -160,6 +162,30 @@ class Model:
         """What was measured of it."""
         raw: dict[str, Any] = json.loads(files.read_file(self._bundle, files.METRICS))
         return raw
+
+    def rehearse(self) -> Parity | None:
+        """The bundle's own rows scored here, against the scores they had where it was made.
+
+        None: the bundle is an earlier one that holds no such rows.
+
+        Raises:
+            DataError: the file was altered.
+        """
+        if files.PARITY not in self._bundle.files:
+            return None
+        raw = json.loads(files.read_file(self._bundle, files.PARITY))
+        given = [self.score_one(row) for row in raw["rows"]]
+        return compare_scores(np.array(raw["scores"]), np.array(given))
+
+    def profile(self) -> bytes | None:
+        """The reference profile's bytes; None: the bundle is an earlier one that holds none.
+
+        Raises:
+            DataError: the file was altered.
+        """
+        if files.PROFILE not in self._bundle.files:
+            return None
+        return files.read_file(self._bundle, files.PROFILE)
 
     def predict(self, data: Any) -> Predictions:
         """Labels and scores of rows.

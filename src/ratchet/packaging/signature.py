@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from ratchet.ids import digest_of
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -61,6 +63,11 @@ class Signature:
     def example(self) -> dict[str, Any]:
         """A typical row: a typical value in every column, so no real person's row."""
         return {column.name: column.example for column in self.inputs}
+
+    @property
+    def inputs_digest(self) -> str:
+        """SHA-256 over names and kinds of the inputs: what a caller must give."""
+        return digest_of([[column.name, column.kind] for column in self.inputs])
 
     def to_json(self) -> dict[str, Any]:
         """The signature as JSON."""

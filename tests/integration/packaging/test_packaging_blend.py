@@ -18,7 +18,7 @@ from ratchet.features.recipe import Recipe
 from ratchet.packaging import bundle as bundles
 from ratchet.packaging import export as exporting
 from ratchet.packaging.bundle import write_bundle
-from ratchet.packaging.composite import Composite, open_exported, read_recipes
+from ratchet.packaging.composite import Composite, open_exported
 from ratchet.packaging.composition import COMPOSITION, Composition, Part, read_composition
 from ratchet.packaging.decision import Interval
 from ratchet.packaging.export import export_blend
@@ -218,7 +218,6 @@ def test_an_export_can_be_used_before_it_is_a_bundle(blend, fresh, tmp_path):
     assert json.loads(json.dumps(made.to_json()))["composition"]["calibration"] is not None
     opened = open_exported(tmp_path)
     assert np.abs(opened.score(fresh) - blend.score(fresh)).max() == made.max_difference
-    assert read_recipes(tmp_path) == opened.recipes
     assert {column.name for column in opened.inputs} == set(fresh.columns) - {
         "id",
         "churn",

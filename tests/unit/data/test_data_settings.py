@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from ratchet.data.roles import Roles
 from ratchet.data.schema import Column, TableSchema
-from ratchet.data.settings import DataSettings, SourceSettings, SplitSettings
+from ratchet.data.settings import DataSettings, HistorySettings, SourceSettings, SplitSettings
 
 CSV = {"type": "csv", "path": "a.csv"}
 
@@ -29,6 +29,15 @@ CSV = {"type": "csv", "path": "a.csv"}
         ({**CSV, "encoding": "ebcdic"}, "encoding"),
         ({"type": "excel", "path": "x"}, "type"),
         ({**CSV, "seperator": ";"}, "seperator"),
+        ({**CSV, "base": CSV}, "a csv source has no base"),
+        ({**CSV, "wait": "30d"}, "a csv source has no wait"),
+        ({"type": "production", "separator": ";"}, "a production source has no separator"),
+        ({"type": "production", "url": "postgresql://h/d"}, "a production source has no url"),
+        ({"type": "production", "base": {"type": "csv"}}, "a csv source needs path"),
+        ({"type": "production", "base": {"type": "production"}}, "base.type"),
+        ({"type": "production", "base": {**CSV, "base": CSV}}, "base.base"),
+        ({"type": "production", "wait": "soon"}, "no duration"),
+        ({"type": "production", "unlabelled": "no"}, "unlabelled needs wait"),
     ],
 )
 def test_source_fields_must_fit_the_type(raw: dict[str, object], says: str) -> None:
@@ -42,6 +51,11 @@ def test_a_minimal_source_of_each_type() -> None:
     assert SourceSettings(type="parquet", path="a").path == "a"
     assert SourceSettings(type="delta", path="a").path == "a"
     assert SourceSettings(type="postgres", url="postgresql://h/d", query="select 1").table is None
+    assert SourceSettings(type="production").base is None
+    given = {"type": "production", "base": {**CSV, "separator": ";"}, "wait": "30d"}
+    base = SourceSettings.model_validate(given | {"unlabelled": "no"}).base
+    assert base is not None
+    assert base.source() == SourceSettings(type="csv", path="a.csv", separator=";")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +91,7 @@ def test_split_leaves_something_to_train(raw: dict[str, float]) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    for section in (SourceSettings, SplitSettings, DataSettings):
+    for section in (SourceSettings, HistorySettings, SplitSettings, DataSettings):
         assert all(field.description for field in section.model_fields.values())
 
 

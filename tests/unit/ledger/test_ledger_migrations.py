@@ -102,6 +102,18 @@ def test_decisions_that_version_2_knew_as_events_count_on(tmp_path: Path) -> Non
         assert ledger.verify_chain().intact
 
 
+def test_a_ledger_of_version_3_takes_keys(tmp_path: Path) -> None:
+    url = from_version(3, tmp_path / "ledger.db")
+    with open_ledger(url, project="churn", now=lambda: AT) as ledger:
+        champion = ledger.champion()
+        assert champion is not None
+        assert (champion.version, champion.bundle_path) == (1, "bundles/1")
+        assert ledger.api_keys() == ()
+        ledger.add_key("0a1b2c3d", "shop", ["predict"], "0" * 64, by="me")
+        assert [key.name for key in ledger.api_keys()] == ["shop"]
+        assert ledger.verify_chain().intact
+
+
 def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,13 @@ def open_source(
         from ratchet.data.sources.delta import DeltaSource
 
         return DeltaSource(settings, root, columns)
+    if settings.type == "production":
+        from ratchet.data.sources.production import ProductionSource
+
+        before = None
+        if settings.base is not None:
+            before = open_source(settings.base.source(), root, columns=columns, order_by=order_by)
+        return ProductionSource(settings.path or "", before, columns)
     from ratchet.data.sources.postgres import PostgresSource
 
     return PostgresSource(settings, columns, order_by)

@@ -43,7 +43,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 
 def _settings(settings: ProjectSettings) -> Any:
     return {
-        "features": settings.features.model_dump(mode="json", by_alias=True),
+        "features": settings.features.model_dump(mode="json", by_alias=True, exclude={"store"}),
         "seed": settings.training.seed,
     }
 

@@ -10,6 +10,7 @@ from ratchet.pipeline.cache import code_digest, user_code_digest
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.card import best_record, card_facts
 from ratchet.pipeline.steps.evaluate import METRICS
+from ratchet.pipeline.steps.profiling import make_profile
 from ratchet.pipeline.steps.rows import Rows
 from ratchet.pipeline.steps.train import MODEL
 from ratchet.project import ProjectSettings
@@ -24,15 +25,16 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     """Leaves the bundle folder; facts: its digest, size and decision threshold."""
     from ratchet.packaging.bundle import BundleContent, write_bundle
     from ratchet.packaging.card_page import render_card
-    from ratchet.packaging.composite import join_inputs, read_recipes
-    from ratchet.packaging.composition import read_composition
+    from ratchet.packaging.composite import open_exported
     from ratchet.packaging.decision import Interval, make_decision
     from ratchet.packaging.metadata import runtime_requirements
+    from ratchet.packaging.rehearsal import make_rehearsal
     from ratchet.packaging.signature import make_signature
 
     trained, rows = context.outputs["train"], Rows.of(context)
     model = trained.file(MODEL)
-    recipes, composition = read_recipes(model), read_composition(model)
+    opened = open_exported(model)
+    recipes = opened.recipes
     chosen, interval = trained.facts["threshold"], trained.facts["interval"]
     decision = make_decision(
         rows.task,
@@ -41,7 +43,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
         interval=Interval(**interval) if interval else None,
     )
     signature = make_signature(
-        join_inputs(recipes),
+        opened.inputs,
         rows.train,
         rows.task,
         coverage=interval["coverage"] if interval else None,
@@ -55,21 +57,20 @@ def execute(context: StepContext) -> Mapping[str, Any]:
             decision=decision,
             metrics=context.outputs["evaluate"].json(METRICS),
             metadata=metadata,
-            requirements=runtime_requirements(
-                composition.kinds,
-                derives=any(recipe.derivation.features for recipe in recipes),
-            ),
+            requirements=runtime_requirements(opened.composition.kinds, derives=opened.derives),
             card=render_card(
                 card_facts(context, rows, recipes, metadata, best_record(context), decision)
             ),
+            rehearsal=make_rehearsal(opened, rows.train),
+            profile=make_profile(context, rows, signature, decision, recipes).to_bytes(),
         ),
     )
     return {
         "digest": bundle.digest,
         "size": bundle.size,
-        "kind": " + ".join(composition.kinds),
+        "kind": " + ".join(opened.composition.kinds),
         "threshold": decision.threshold,
-        "schema_digest": digest_of([[c.name, c.kind] for c in signature.inputs]),
+        "schema_digest": signature.inputs_digest,
     }
 
 
@@ -100,7 +101,7 @@ def _settings(settings: ProjectSettings) -> Any:
         "project": settings.project,
         "description": settings.description,
         "data": settings.data.model_dump(mode="json", by_alias=True, exclude={"source"}),
-        "features": settings.features.model_dump(mode="json", by_alias=True),
+        "features": settings.features.model_dump(mode="json", by_alias=True, exclude={"store"}),
         "training": settings.training.model_dump(mode="json", by_alias=True, exclude={"cores"}),
     }
 

@@ -163,7 +163,7 @@ def _settings(settings: ProjectSettings) -> Any:
         training.pop(name)
     return {
         "training": training,
-        "features": settings.features.model_dump(mode="json", by_alias=True),
+        "features": settings.features.model_dump(mode="json", by_alias=True, exclude={"store"}),
         "budget": settings.gates.budget.model_dump(mode="json"),
     }
 

@@ -1,0 +1,124 @@
+"""The recipe on rows of plain values that were checked already: one row, or many at once.
+
+The way of a server. The values are those of a JSON document (``int``, ``float``, ``str``,
+``bool``, None; dates as text), each of its column's kind, so nothing is asked twice. Many rows are
+encoded column by column with NumPy, without Polars. The results have the bits of ``row.py`` and
+``frame.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ratchet.features.encoders.encoder import Encoder
+from ratchet.features.encoders.lookup import LookupEncoder
+from ratchet.features.encoders.slots import NAN, Floats, Matrix, Slot, hold_number, hold_numbers
+from ratchet.features.row import reader
+
+Read: TypeAlias = Callable[[Any], Any]
+
+
+class ColumnPath:
+    """Encodes rows with ``encoders``.
+
+    Args:
+        encoders: the recipe's encoders.
+        names: the columns of the rows that come, in their order; one the recipe reads that is
+            not among them counts as missing.
+    """
+
+    def __init__(self, encoders: Sequence[Encoder], names: Sequence[str]) -> None:
+        places = {name: place for place, name in enumerate(names)}
+        slots = list(dict.fromkeys(slot for encoder in encoders for slot in encoder.sources))
+        # A value no row holds stands behind the row's end.
+        self._absent = len(names)
+        self._slots = [(places.get(slot.column, self._absent), slot) for slot in slots]
+        self._readers = [(place, read_value(slot)) for place, slot in self._slots]
+        self._rows = []
+        self._columns: list[tuple[Encoder, list[Slot], int, int]] = []
+        self._tables: dict[int, tuple[dict[str | None, int], Matrix]] = {}
+        at = 0
+        for encoder in encoders:
+            end = at + len(encoder.columns)
+            self._rows.append(encoder.row([slots.index(s) for s in encoder.sources], at))
+            self._columns.append((encoder, list(encoder.sources), at, end))
+            if isinstance(encoder, LookupEncoder):
+                self._tables[at] = (_codes(encoder), encoder.table())
+            at = end
+        self.width = at
+
+    def row(self, values: Sequence[Any]) -> Matrix:
+        """The float32 matrix (1, features) of one row's values."""
+        values = (*values[: self._absent], None)
+        slots = [read(values[place]) for place, read in self._readers]
+        out = [0.0] * self.width
+        for encode in self._rows:
+            encode(slots, out)
+        return np.array((out,), dtype=np.float32)
+
+    def table(self, columns: Sequence[Sequence[Any]], rows: int) -> Matrix:
+        """The float32 matrix (rows, features) of the values of each column."""
+        out = np.empty((rows, self.width), dtype=np.float32)
+        columns = (*columns[: self._absent], (None,) * rows)
+        held: dict[Slot, Any] = {
+            slot: _read_column(columns[place], slot) for place, slot in self._slots
+        }
+        with np.errstate(over="ignore"):
+            for encoder, sources, at, end in self._columns:
+                part = out[:, at:end]
+                if isinstance(encoder, LookupEncoder):
+                    codes, table = self._tables[at]
+                    unseen = repeat(len(encoder.categories))
+                    found = map(codes.get, held[sources[0]], unseen)
+                    encoder.write(np.fromiter(found, np.intp, rows), table, part)
+                else:
+                    encoder.write([held[slot] for slot in sources], part)
+        return out
+
+
+def read_value(slot: Slot) -> Read:
+    """A function from a checked value to what encoders take for it."""
+    if slot.view == "number":
+        return _number
+    if slot.view == "text" and slot.kind == "string":
+        return _text
+    return _through_record(slot)
+
+
+def _number(value: Any) -> float:
+    return NAN if value is None else hold_number(float(value))
+
+
+def _text(value: Any) -> str | None:
+    return value or None
+
+
+def _through_record(slot: Slot) -> Read:
+    read, column = reader(slot), slot.column
+
+    def from_record(value: Any) -> Any:
+        return read({column: value})
+
+    return from_record
+
+
+def _read_column(values: Sequence[Any], slot: Slot) -> Floats | Sequence[str | None]:
+    """A slot's values of many rows: float64 for numbers and dates, else the texts."""
+    if slot.view == "number":
+        return hold_numbers(np.array(values, dtype=np.float64))
+    if slot.view == "text" and slot.kind == "string":
+        return values  # an empty text has the code of a missing one
+    read = _through_record(slot)
+    found = [read(value) for value in values]
+    return found if slot.view == "text" else np.array(found, dtype=np.float64)
+
+
+def _codes(encoder: LookupEncoder) -> dict[str | None, int]:
+    """Each category's place in ``encoder.table()``; unseen ones are not there."""
+    codes: dict[str | None, int] = {name: place for place, name in enumerate(encoder.categories)}
+    missing = len(encoder.categories) + 1
+    return codes | {None: missing, "": missing}

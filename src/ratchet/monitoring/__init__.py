@@ -1,0 +1,1 @@
+"""What is watched: profiles, drift, labels, performance, health and delivery."""

@@ -1,0 +1,1 @@
+"""How a new version gets its traffic: shadow, canary, experiment, and the way back."""

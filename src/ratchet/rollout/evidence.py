@@ -1,0 +1,471 @@
+"""What the lake says of a version that is being rolled out, next to the champion's.
+
+Only counts, scores and losses are taken from it; what they mean is ``canary.py``'s to judge. What
+is read are the tables of what was served, so a look costs nothing in the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ratchet.data.predictions.joined import joined
+from ratchet.data.predictions.pinned import pin_table
+from ratchet.rollout.losses import Answers, losses_of
+from ratchet.rollout.sequential import settled_after
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ratchet.data.lake import Lake
+
+    Floats = npt.NDArray[np.float64]
+
+BLOCK = 100
+"""Requests between two looks: within them the share of the new version is counted."""
+GRACE = timedelta(seconds=60)
+"""What is younger may still be on its way from a server's log into the lake."""
+BACK = timedelta(days=7)
+"""How far back the champion is looked at for what is slow, and what it never did."""
+
+_OURS = ("champion", "challenger")
+_NOT_FINITE = "score_not_finite"
+_LEAST_SLOW, _ENOUGH = 500, 20_000
+_LEAST_LABELS = 100
+_MOST_ROWS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of a rollout: from when on, its number, and the new version's share (0 to 1)."""
+
+    since: datetime
+    number: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two versions, and the stages of the rollout so far, oldest first.
+
+    Attributes:
+        promoted: when the new one became champion; None before.
+        classes: of each version's scores in their order; none for regression.
+        loss: what quality is compared by.
+        labels_after: seconds to a label, where somebody said so.
+        kept: what an earlier look settled (``Evidence.settled``).
+    """
+
+    version: int
+    previous: int
+    stages: tuple[Stage, ...]
+    promoted: datetime | None
+    classes: Mapping[int, tuple[Any, ...]]
+    loss: str
+    labels_after: float | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Blocks:
+    """Bad requests, block by block: of the new version, of both, and the new one's share."""
+
+    hits: Floats
+    trials: Floats
+    share: Floats
+
+    @classmethod
+    def none(cls) -> Blocks:
+        """No block."""
+        return cls(np.zeros(0), np.zeros(0), np.zeros(0))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Quality:
+    """Losses of predictions whose labels are in.
+
+    Attributes:
+        paired: the new version's loss minus the other's on the same rows, in order.
+        losses, chosen, share: of rows that one of the two answered: its loss, whether it was the
+            new version, and how probable that was.
+        ours, others: predictions old enough of the new version and the other, and
+            ``ours_labelled``, ``others_labelled`` of them with a label.
+    """
+
+    paired: Floats = field(default_factory=lambda: np.zeros(0))
+    losses: Floats = field(default_factory=lambda: np.zeros(0))
+    chosen: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    share: Floats = field(default_factory=lambda: np.zeros(0))
+    ours: int = 0
+    others: int = 0
+    ours_labelled: int = 0
+    others_labelled: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """All that a rollout is judged on.
+
+    Attributes:
+        until: what was served later is not in it.
+        requests: of both versions in the stage at work.
+        ours, others: requests and failed requests of the new version and of the champion since
+            the rollout began.
+        not_finite: failed requests of the new version without a finite score, where the champion
+            had none then nor in the week before; else 0.
+        broken: why the new version does not load on a server; empty when it does.
+        scores: of the new version and of the champion: each (n, k).
+        settled: what later looks go on with: limits of what is slow, and the age of labels.
+    """
+
+    until: datetime
+    requests: int = 0
+    ours: tuple[int, int] = (0, 0)
+    others: tuple[int, int] = (0, 0)
+    not_finite: int = 0
+    broken: str = ""
+    errors: Blocks = field(default_factory=Blocks.none)
+    slow95: Blocks = field(default_factory=Blocks.none)
+    slow99: Blocks = field(default_factory=Blocks.none)
+    scores: tuple[Floats, Floats] = field(
+        default_factory=lambda: (np.zeros((0, 1)), np.zeros((0, 1)))
+    )
+    quality: Quality = field(default_factory=Quality)
+    settled: Mapping[str, Any] = field(default_factory=dict)
+
+
+def gather(lake: Lake, pair: Pair, now: datetime, *, broken: str = "") -> Evidence:
+    """Read what was served of the two versions since the rollout began.
+
+    Args:
+        now: decides what is old enough; see ``GRACE``.
+        broken: why the new version does not load, if it does not.
+
+    Raises:
+        StorageError: the lake cannot be read.
+    """
+    until, began = now - GRACE, pair.stages[0].since
+    settled = dict(pair.kept)
+    requests = _requests(lake, pair, until)
+    if "slow" not in settled:
+        settled |= _slow_limits(lake, pair, requests)
+    if "labels_after" not in settled:
+        settled |= _label_age(lake, pair, now)
+    live = requests.filter(pl.col("stage") >= 0)
+    rows = _answers(lake, pair, now)
+    stage = pair.stages[-1]
+    return Evidence(
+        until=until,
+        requests=requests.filter(pl.col("at") >= stage.since).height,
+        ours=_count(requests, True),
+        others=_count(requests, False),
+        not_finite=_not_finite(lake, pair, began - BACK, until),
+        broken=broken,
+        errors=_blocks(requests, pl.col("failed")),
+        slow95=_slow(live, settled, "p95"),
+        slow99=_slow(live, settled, "p99"),
+        scores=_scores(rows, pair),
+        quality=_quality(rows, pair, settled.get("labels_after"), now),
+        settled=settled,
+    )
+
+
+# -- requests ------------------------------------------------------------------------------
+
+
+def _requests(lake: Lake, pair: Pair, until: datetime) -> pl.DataFrame:
+    """One row per request that one version answered alone or failed at, in order of time.
+
+    ``new`` says by which; ``single`` whether its time can be compared: one row, answered first.
+    """
+    began, ended = pair.stages[0].since, pair.promoted or until
+    until = min(ended, until)
+    versions = pl.col("version").is_in([pair.version, pair.previous])
+    answered = (
+        pin_table(lake, "predictions")
+        .scan(
+            ("prediction_id", "at", "version", "arm", "of", "request", "micros"),
+            since=began,
+            until=until,
+        )
+        .filter(versions)
+        .filter(_answered(pair))
+        .group_by(pl.coalesce("request", "prediction_id").alias("id"), "version")
+        .agg(
+            pl.col("at").min(),
+            pl.col("micros").max(),
+            pl.len().alias("rows"),
+            pl.lit(False).alias("failed"),
+        )
+        .with_columns((pl.len().over("id") == 1).alias("alone"))
+    )
+    failed = (
+        pin_table(lake, "failures")
+        .scan(("id", "at", "version", "arm", "micros"), since=began, until=until)
+        .filter(versions)
+        .filter(pl.col("arm").is_in([*_OURS, "shadow"]))
+        .select("id", "version", "at", "micros", rows=pl.lit(1, pl.UInt32), failed=pl.lit(True))
+        .with_columns(pl.lit(True).alias("alone"))
+    )
+    single = (pl.col("rows") == 1) & pl.col("alone") & ~pl.col("failed")
+    found = pl.concat([answered, failed], how="diagonal_relaxed").with_columns(
+        single.alias("single"), (pl.col("version") == pair.version).alias("new")
+    )
+    return _staged(found.sort("at", "id").collect(engine="streaming"), pair)
+
+
+def _answered(pair: Pair) -> pl.Expr:
+    """What counts as an answer of one of the two: as an arm, or in its time as the shadow."""
+    own = pl.col("of").is_null() & pl.col("arm").is_in(_OURS)
+    return own | (pl.col("of").is_not_null() & (pl.col("version") == pair.version))
+
+
+def _staged(frame: pl.DataFrame, pair: Pair) -> pl.DataFrame:
+    """With the number of the stage, its place among the stages, and the share it was to have."""
+    stages = pl.DataFrame(
+        {
+            "since": [stage.since for stage in pair.stages],
+            "stage": [stage.number for stage in pair.stages],
+            "place": range(len(pair.stages)),
+            "share": [stage.share for stage in pair.stages],
+        },
+        schema={
+            "since": pl.Datetime("us", "UTC"),
+            "stage": pl.Int64,
+            "place": pl.Int64,
+            "share": pl.Float64,
+        },
+    ).sort("since")
+    return frame.sort("at").join_asof(
+        stages, left_on="at", right_on="since", check_sortedness=False
+    )
+
+
+def _count(requests: pl.DataFrame, new: bool) -> tuple[int, int]:
+    own = requests.filter(pl.col("new") == new)
+    return own.height, int(own["failed"].sum())
+
+
+def _blocks(requests: pl.DataFrame, bad: pl.Expr) -> Blocks:
+    """Complete blocks of requests, none of which lies in two stages."""
+    if not requests.height:
+        return Blocks.none()
+    order = pl.int_range(pl.len()).over("place") // BLOCK
+    found = (
+        requests.with_columns(order.alias("block"), bad.alias("bad"))
+        .group_by("place", "block", maintain_order=True)
+        .agg(
+            (pl.col("bad") & pl.col("new")).sum().alias("hits"),
+            pl.col("bad").sum().alias("trials"),
+            pl.col("new").mean().alias("share"),
+            pl.len().alias("size"),
+        )
+        .filter((pl.col("size") == BLOCK) & (pl.col("trials") > 0))
+    )
+    columns = (found[name].cast(pl.Float64).to_numpy() for name in ("hits", "trials", "share"))
+    return Blocks(*columns)
+
+
+def _slow_limits(lake: Lake, pair: Pair, requests: pl.DataFrame) -> dict[str, Any]:
+    """Beyond what the champion's requests are slow: its percentiles, of requests not counted."""
+    began = pair.stages[0].since
+    before = (
+        pin_table(lake, "predictions")
+        .scan(
+            ("prediction_id", "at", "version", "arm", "of", "request", "micros"),
+            since=began - BACK,
+            until=began,
+        )
+        .filter((pl.col("version") == pair.previous) & _answered(pair) & pl.col("of").is_null())
+        .group_by(pl.coalesce("request", "prediction_id"))
+        .agg(pl.col("at").min(), pl.col("micros").max(), pl.len().alias("rows"))
+        .filter(pl.col("rows") == 1)
+        .top_k(_ENOUGH, by="at")
+        .collect(engine="streaming")
+    )
+    since = began
+    if before.height < _LEAST_SLOW:
+        alone = requests.filter(pl.col("single") & ~pl.col("new"))
+        if alone.height < _LEAST_SLOW:
+            return {}
+        before = alone.head(_LEAST_SLOW)
+        since = before["at"].max()  # type: ignore[assignment]
+    limits = {name: before["micros"].quantile(q) for name, q in (("p95", 0.95), ("p99", 0.99))}
+    return {"slow": {**limits, "since": since.isoformat()}}
+
+
+def _slow(requests: pl.DataFrame, settled: Mapping[str, Any], name: str) -> Blocks:
+    if "slow" not in settled:
+        return Blocks.none()
+    since = datetime.fromisoformat(settled["slow"]["since"])
+    timed = requests.filter(pl.col("single") & (pl.col("at") > since))
+    return _blocks(timed, pl.col("micros") > settled["slow"][name])
+
+
+def _not_finite(lake: Lake, pair: Pair, since: datetime, until: datetime) -> int:
+    """Requests that only the new version gives no finite score for."""
+    found = (
+        pin_table(lake, "failures")
+        .scan(("at", "version", "error"), since=since, until=until)
+        .filter(pl.col("error") == _NOT_FINITE)
+        .group_by(pl.col("version"))
+        .len()
+        .collect()
+    )
+    counts = dict(found.iter_rows())
+    return 0 if counts.get(pair.previous) else int(counts.get(pair.version, 0))
+
+
+# -- answers and labels --------------------------------------------------------------------
+
+
+def _answers(lake: Lake, pair: Pair, now: datetime) -> pl.DataFrame:
+    """The answers of the two since the rollout began, oldest first, with what became of them."""
+    return (
+        joined(lake, as_of=now, since=pair.stages[0].since)
+        .filter(pl.col("version").is_in([pair.version, pair.previous]))
+        .filter(pl.col("arm").is_in([*_OURS, "shadow"]))
+        .select(
+            "prediction_id", "at", "version", "entity", "of", "scores", "label", "outcome", "delay"
+        )
+        .bottom_k(_MOST_ROWS, by=["at", "prediction_id"])
+        .sort("at", "prediction_id")
+        .collect(engine="streaming")
+        .with_columns((pl.col("version") == pair.version).alias("new"))
+    )
+
+
+def _firsts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each entity the first row: those of one entity are not independent of each other."""
+    who = pl.coalesce("entity", "prediction_id")
+    return rows.filter(who.is_first_distinct())
+
+
+def _scores(rows: pl.DataFrame, pair: Pair) -> tuple[Floats, Floats]:
+    """Scores of the same time, of the classes of the new version in its order."""
+    if pair.promoted is not None:
+        rows = rows.filter(pl.col("at") < pair.promoted)
+    answered = rows.filter(pl.col("of").is_null())
+    live = [stage.since for stage in pair.stages if stage.number >= 0]
+    if live:
+        firsts = _firsts(answered.filter(pl.col("at") >= live[0]))
+        ours, others = firsts.filter("new"), firsts.filter(~pl.col("new"))
+    else:
+        ours = _firsts(rows.filter(pl.col("new") & pl.col("of").is_not_null()))
+        others = _firsts(answered.filter(~pl.col("new")))
+    classes = pair.classes[pair.version]
+    return (
+        Answers.of(ours, classes).scores,
+        Answers.of(others, pair.classes[pair.previous]).in_order(classes),
+    )
+
+
+def _label_age(lake: Lake, pair: Pair, now: datetime) -> dict[str, Any]:
+    """After how long labels are in: of the class whose labels take the longest."""
+    if pair.labels_after is not None:
+        return {"labels_after": pair.labels_after}
+    known = (
+        joined(lake, as_of=now, since=now - timedelta(days=180))
+        .filter((pl.col("version") == pair.previous) & pl.col("of").is_null())
+        .filter(pl.col("outcome").is_not_null() & (pl.col("delay") >= timedelta()))
+        .select("at", "delay", "outcome")
+        .top_k(_MOST_ROWS, by="at")
+        .collect(engine="streaming")
+    )
+    if known.height < _LEAST_LABELS:
+        return {}
+    group = pl.col("outcome")
+    if not pair.classes[pair.previous]:
+        group = group.cast(pl.Float64, strict=False).qcut(3, allow_duplicates=True).cast(pl.String)
+    ages = []
+    for _, part in known.with_columns(group.alias("group")).group_by("group"):
+        delay = part["delay"].dt.total_microseconds().to_numpy() / 1e6
+        age = (pl.Series([now]) - part["at"]).dt.total_microseconds().to_numpy() / 1e6
+        ages.append(settled_after(delay, age))
+    # A class that is hardly known yet says nothing; the others wait for it as long as they do.
+    told = [age for age in ages if age is not None]
+    return {"labels_after": max(told)} if told else {}
+
+
+def _quality(rows: pl.DataFrame, pair: Pair, labels_after: float | None, now: datetime) -> Quality:
+    if labels_after is None or not rows.height:
+        return Quality()
+    wait = timedelta(seconds=labels_after)
+    aged = rows.filter(pl.col("at") <= now - wait)
+    in_time = pl.col("outcome").is_not_null() & (pl.col("delay") <= wait)
+    aged = aged.with_columns(in_time.alias("labelled"))
+    split = _firsts(_in_split(aged, pair))
+    known = split.filter("labelled")
+    loss = _losses(known, pair)
+    sides = [split.filter(new=new) for new in (True, False)]
+    return Quality(
+        paired=_paired(aged.filter("labelled"), pair),
+        losses=loss[0],
+        chosen=known["new"].to_numpy()[loss[1]],
+        share=known["share"].to_numpy()[loss[1]],
+        ours=sides[0].height,
+        others=sides[1].height,
+        ours_labelled=int(sides[0]["labelled"].sum()),
+        others_labelled=int(sides[1]["labelled"].sum()),
+    )
+
+
+def _in_split(rows: pl.DataFrame, pair: Pair) -> pl.DataFrame:
+    """The rows that either version might have answered, with the chance of the new one."""
+    own = rows.filter(pl.col("of").is_null())
+    if pair.promoted is not None:
+        own = own.filter(pl.col("at") < pair.promoted)
+    staged = _staged(own, pair)
+    return staged.filter((pl.col("share") > 0) & (pl.col("share") < 1))
+
+
+def _paired(rows: pl.DataFrame, pair: Pair) -> Floats:
+    """Differences in loss where one version answered and the other shadowed it."""
+    answered = _firsts(rows.filter(pl.col("of").is_null()))
+    shadows = rows.filter(pl.col("of").is_not_null()).unique(["of", "version"], keep="first")
+    both = answered.join(
+        shadows.select("of", "version", "scores", "label"),
+        left_on="prediction_id",
+        right_on="of",
+        suffix="_shadow",
+        maintain_order="left",
+    ).filter(pl.col("version") != pl.col("version_shadow"))
+    if not both.height:
+        return np.zeros(0)
+    shadow = both.with_columns(
+        version=pl.col("version_shadow"),
+        scores=pl.col("scores_shadow"),
+        label=pl.col("label_shadow"),
+    )
+    own, theirs = (_each_loss(part, pair) for part in (both, shadow))
+    difference = np.where(both["new"].to_numpy(), own - theirs, theirs - own)
+    return np.asarray(difference[np.isfinite(difference)])
+
+
+def _losses(rows: pl.DataFrame, pair: Pair) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The losses that could be told, and of which rows those are."""
+    found = _each_loss(rows, pair)
+    told = np.isfinite(found)
+    return found[told], told
+
+
+def _each_loss(rows: pl.DataFrame, pair: Pair) -> Floats:
+    """The loss of each row by its own version's classes; NaN for an outcome that is no class."""
+    found = np.full(rows.height, np.nan)
+    for version in (pair.version, pair.previous):
+        own = (rows["version"] == version).to_numpy()
+        if own.any():
+            answers = Answers.of(rows.filter(pl.Series(own)), pair.classes[version])
+            found[own] = losses_of(answers, pair.loss)
+    return found
+
+
+def stages_of(changes: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages, those that began at one moment as the last of them."""
+    last = {stage.since: stage for stage in changes}
+    return tuple(sorted(last.values(), key=lambda stage: stage.since))

@@ -1,0 +1,1 @@
+"""The server: champion and challengers behind HTTP, every answer kept."""

@@ -1,0 +1,192 @@
+"""One HTTP connection: uvicorn's, with the limits that uvicorn leaves to a proxy in front of it.
+
+Bounded here are the size of a request's head, the time a request takes to arrive, the time an
+answer waits for a client that does not read, and the number of connections. The size of a body is
+the application's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from ratchet.serving.limits import ConnectionLimits
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection.
+
+    Attributes:
+        since: when the request that is arriving began; None while none is.
+        stuck: since when the client does not read; None while it does.
+        head: bytes of the head that arrived so far; -1 behind the head.
+        draining: whether the server ends and this connection with its next answer.
+        asked: whether there was a request, at least its head.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        limits: ConnectionLimits,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(config, state, {}, loop)
+        self.limits = limits
+        self.since: float | None = None
+        self.stuck: float | None = None
+        self.head = 0
+        self.draining = False
+        self.asked = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came; one too many is told so and sent away."""
+        super().connection_made(transport)
+        self.since = self.loop.time()
+        if len(self.connections) > self.limits.connections:
+            self.refuse(503, "too_many_connections", "The server has too many connections")
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._unset_keepalive_if_required()
+        in_head = self.head >= 0
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as ended:
+            self._decline_upgrade(data[ended.args[0] :])
+        except HttpParserError:
+            self.refuse(400, "invalid_http", "This is no HTTP request")
+        # A head that begins in the middle of these bytes is counted from the next ones on.
+        if in_head and self.head >= 0:
+            self.head += len(data)
+            if self.head > self.limits.head:
+                self.refuse(431, "headers_too_large", "The request's headers are too large")
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on with HTTP/1.1, as is due to who offers another protocol along with a request.
+
+        Java's client offers HTTP/2 with its first request, whatever that is. The parser takes
+        what follows the head for the other protocol, so it gets the head again without the offer.
+        """
+        method = self.parser.get_method()
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
+        for name, value in self.headers:
+            if name == b"connection":
+                offered = (b"upgrade", b"http2-settings")
+                tokens = [token.strip() for token in value.split(b",")]
+                value = b", ".join(each for each in tokens if each.lower() not in offered)
+            if name not in (b"upgrade", b"http2-settings"):
+                lines.append(b"%b: %b\r\n" % (name, value))
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        try:
+            self.parser.feed_data(b"".join([*lines, b"\r\n", rest]))
+        except (HttpParserError, HttpParserUpgrade):
+            self.refuse(400, "invalid_http", "This is no request that is answered here")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.since = self.loop.time()
+        self.head = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header came; those behind a body say nothing."""
+        if self.head >= 0:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A request's head is there."""
+        if self.parser.should_upgrade():
+            return  # the parser stops here, see ``_decline_upgrade``
+        self.head = -1
+        if len(self.headers) > self.limits.headers:
+            self.refuse(431, "headers_too_large", "The request has too many headers")
+            return
+        super().on_headers_complete()
+        self.asked = True
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body came."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is there."""
+        if self.parser.should_upgrade():
+            return
+        self.since = None
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered."""
+        self.stuck = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.stuck = None
+        super().resume_writing()
+
+    def refuse(self, status: int, code: str, what: str) -> None:
+        """Answer with a problem document and close; bytes that are still to come are not read."""
+        if self.transport.is_closing():
+            return
+        if not self.answering or not self.cycle.response_started:
+            self.transport.write(_problem(status, code, what, self.server_state.default_headers))
+        self.transport.close()
+
+    def check(self, now: float) -> None:
+        """Close a connection whose request does not arrive, or whose client does not read."""
+        if self.stuck is not None and now - self.stuck > self.limits.arrival:
+            self.transport.abort()
+        elif self.since is not None and now - self.since > self.limits.arrival:
+            if self.head == 0 and not self.asked:
+                self.transport.close()  # nobody ever asked for anything
+            elif self.head < 0 and not self.answering:
+                self.transport.close()  # the rest of a body that was refused
+            else:
+                self.refuse(408, "request_timeout", "The request did not arrive in time")
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request waits for its answer, or for the rest of it."""
+        return self.asked and not self.cycle.response_complete
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked and nothing is being answered."""
+        arriving = self.since is not None if self.asked else self.head > 0
+        return not arriving and not self.answering
+
+    def drain(self) -> None:
+        """Close with the next answer."""
+        self.draining = True
+        if self.answering:
+            self.cycle.keep_alive = False
+
+
+def _problem(status: int, code: str, what: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:
+    body = msgspec.json.encode(
+        {"type": "about:blank", "title": what, "status": status, "detail": what, "code": code}
+    )
+    headers: list[Any] = [
+        *more,
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return STATUS_LINE[status] + lines + b"\r\n" + body

@@ -1,0 +1,70 @@
+"""Bodies as Python's clients write them: ``NaN`` is no JSON, and they send it all the same.
+
+``json.dumps`` and RapidJSON write a missing number of NumPy or pandas as ``NaN``. It is read as
+null, which means missing everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from ratchet.serving.http import ProblemError
+
+T = TypeVar("T")
+
+# A string is taken whole, to the end when it never closes, so that a body is gone through once.
+_WORD = re.compile(rb'"(?:[^"\\]+|\\.)*+(?:"|\Z)|NaN|-?Infinity', re.DOTALL)
+
+
+LARGE = 100_000
+"""Bytes from which a body is read beside the event loop: some 10 ms of work."""
+
+
+async def aside(work: Callable[[], T], size: int) -> T:
+    """What ``work`` gives; of a large body in a thread, so that others are answered meanwhile."""
+    return work() if size < LARGE else await asyncio.to_thread(work)
+
+
+def read_json(body: bytes, decoder: msgspec.json.Decoder[T], *, infinity: bool = False) -> T:
+    """What a body holds.
+
+    Args:
+        infinity: ``Infinity`` counts as missing too, as pandas' users expect; else it is refused.
+
+    Raises:
+        ProblemError: 400: it is no JSON, or not in the decoder's form.
+    """
+    if b"NaN" in body or b"Infinity" in body:
+        body = _WORD.sub(_null_any if infinity else _null, body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _misshapen(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Of bytes that are no text the place is told, not the bytes.
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise ProblemError(400, "bad_json", "The body is not valid JSON", why=why) from error
+    except RecursionError as error:
+        raise ProblemError(400, "bad_json", "The body is nested too deeply") from error
+
+
+def _misshapen(error: msgspec.ValidationError) -> ProblemError:
+    """msgspec's sentence, ``Expected `array`, got `object` - at `$.inputs[0].data```, in parts."""
+    why, _, place = str(error).partition(" - at ")
+    field = place.strip("`").removeprefix("$").removeprefix(".")
+    return ProblemError(400, "bad_body", "The body is not in this form", why=why, field=field)
+
+
+def _null(match: re.Match[bytes]) -> bytes:
+    if match[0] in (b"Infinity", b"-Infinity"):
+        raise ProblemError(400, "not_finite", "The body holds an infinite number")
+    return b"null" if match[0] == b"NaN" else match[0]
+
+
+def _null_any(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].startswith(b'"') else b"null"

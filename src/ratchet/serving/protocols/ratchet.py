@@ -1,0 +1,110 @@
+"""Ratchet's own protocol: ``/v1/predict`` and ``/v1/feedback``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ratchet.packaging.predictions import class_name
+from ratchet.serving.feedback import read_feedback
+from ratchet.serving.http import Answer, Request, Routes
+from ratchet.serving.row_types import is_awkward
+
+if TYPE_CHECKING:
+    from ratchet.data.task import Label
+    from ratchet.serving.service import Answered, Service
+
+
+class RatchetProtocol:
+    """The two paths, in front of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._encode = msgspec.json.Encoder().encode
+
+    def add_to(self, routes: Routes) -> None:
+        """Answer ``/v1/predict`` and ``/v1/feedback``."""
+        routes.add("POST", "/v1/predict", self.predict, "predict")
+        routes.add("POST", "/v1/feedback", self.feedback, "feedback")
+
+    async def predict(self, request: Request) -> Answer:
+        """Rows, or ids to be looked up, to predictions."""
+        service = self._service
+        codec = service.desk.codec
+        question = codec.decode(request.body, service.max_rows)
+        asked = question.asked if not question.ids else await service.rows(question, codec)
+        answers = await service.predict(asked, request)
+        if question.single:
+            return Answer(200, self._encode(_shape(answers)[0]))
+        return Answer(200, self._encode({"predictions": _shape(answers)}))
+
+    async def feedback(self, request: Request) -> Answer:
+        """Labels of earlier predictions; sending one again changes nothing."""
+        service = self._service
+        serving = service.residence.now
+        items, _ = read_feedback(
+            request.body,
+            service.privacy,
+            labels=None if serving is None else service.desk.labels,
+            numbers=serving is not None and not serving.champion.classes,
+        )
+        accepted = await service.feedback(items)
+        return Answer(200, self._encode({"accepted": accepted}))
+
+
+class _Class(msgspec.Struct, gc=False):
+    """An answer with classes, as it is sent."""
+
+    prediction_id: str
+    label: Any
+    probabilities: Any
+    model_version: int
+    arm: str
+
+
+class _Number(msgspec.Struct, gc=False, omit_defaults=True):
+    """An estimate, as it is sent."""
+
+    prediction_id: str
+    prediction: float
+    model_version: int
+    arm: str
+    interval: dict[str, float] | None = None
+
+
+def _shape(answers: Sequence[Answered]) -> list[_Class | _Number]:
+    """Answers as they are sent."""
+    shaped: list[_Class | _Number] = []
+    before: tuple[Label, ...] = ()
+    make: Callable[..., Any] = dict
+    for each in answers:
+        classes = each.classes
+        if classes is not before:
+            before, make = classes, _maker(classes, tuple(map(type, classes)))
+        if classes:
+            scores = make(*each.scores)
+            shaped.append(_Class(each.prediction_id, each.label, scores, each.version, each.arm))
+        else:
+            ends = each.interval
+            interval = None if ends is None else {"low": ends[0], "high": ends[1]}
+            shaped.append(
+                _Number(each.prediction_id, each.scores[0], each.version, each.arm, interval)
+            )
+    return shaped
+
+
+@lru_cache(maxsize=64)
+def _maker(classes: tuple[Label, ...], types: tuple[type, ...]) -> Callable[..., Any]:
+    """A function from the scores of ``classes`` to an object by class name.
+
+    Their types belong to the key: 1, 1.0 and true are equal, and would share an entry.
+    """
+    names = [class_name(label) for label in classes]
+    if any(is_awkward(name) for name in names):
+        return lambda *scores: dict(zip(names, scores, strict=True))
+    fields = [(f"c{place}", float) for place in range(len(names))]
+    spelled = {f"c{place}": name for place, name in enumerate(names)}
+    return msgspec.defstruct("Probabilities", fields, rename=spelled, gc=False)

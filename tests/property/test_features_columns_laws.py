@@ -1,0 +1,39 @@
+"""Checked values by row and by column are encoded to the bits of the recipe's other ways."""
+
+from datetime import date
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from property.test_features_parity import KINDS, ROWS, bits, recipes
+from ratchet.features.columns import ColumnPath
+
+
+def as_json(value):
+    """A value as it stands in a JSON document."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, st.permutations(list(KINDS)), st.integers(0, len(KINDS)))
+def test_rows_and_columns_have_the_bits_of_the_recipe(rows, order, kept):
+    names = [*order[:kept], "extra"]
+    values = [(*(as_json(row[name]) for name in names[:-1]), "x") for row in rows]
+    for recipe in recipes():
+        if recipe.derivation.features:
+            continue  # computed features are asked of the recipe itself
+        path = ColumnPath(recipe.encoders, names)
+        records = [{name: row[name] for name in names[:-1]} for row in rows]
+        wanted = np.vstack([recipe.vector(record) for record in records])
+        alone = np.vstack([path.row(each) for each in values])
+        table = path.table(list(zip(*values, strict=True)), len(values))
+        np.testing.assert_array_equal(bits(alone), bits(wanted))
+        np.testing.assert_array_equal(bits(table), bits(wanted))
+
+
+def test_no_rows():
+    recipe = recipes()[0]
+    names = list(KINDS)
+    path = ColumnPath(recipe.encoders, names)
+    assert path.table([()] * len(names), 0).shape == (0, path.width)
