@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,14 +156,20 @@ def who_served(
         str, typer.Option("--at", metavar="TIME", help="ISO time, UTC unless it says otherwise.")
     ],
 ) -> Answer:
-    """Say which version was champion at a time, and since when."""
+    """Say which version was champion at a time, since when, and who shared its traffic."""
     from ratchet.cli.moments import parse_moment
 
     moment = parse_moment(at)
     project = options.load()
     with project.open_ledger(create=False) as ledger:
-        found = ledger.who_served(moment)
-    body = {"at": moment.isoformat(), "deployment": _deployment_json(found)}
+        found, traffic = ledger.who_served(moment), ledger.traffic(at=moment)
+    arms = [] if traffic is None else [asdict(arm) for arm in traffic.arms]
+    body = {
+        "at": moment.isoformat(),
+        "deployment": _deployment_json(found),
+        "arms": arms,
+        "shadow": [] if traffic is None else list(traffic.shadow),
+    }
 
     def show(console: Console) -> None:
         from rich.text import Text
@@ -175,6 +182,11 @@ def who_served(
             Text(f"version {found.version} since {since} ({found.action}: {found.reason})"),
             soft_wrap=True,
         )
+        if traffic is not None and not traffic.plain:
+            split = ", ".join(
+                f"{arm.name} {arm.share:g} % (version {arm.version})" for arm in traffic.arms
+            )
+            console.print(Text(f"{traffic.kind}: {split}"), soft_wrap=True)
 
     return Answer(body, show)
 
