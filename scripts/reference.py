@@ -173,6 +173,7 @@ RUN_FIELDS = {
     "climbed": "The cheaper ways that were tried before, each with `update` and the `reason` it was not enough.",
     "report": "The run's HTML page, if it has one.",
     "seconds": "Wall time.",
+    "cpu_seconds": "Processor time, of the processes it started too.",
     "error": "The fault of a failed run.",
 }
 

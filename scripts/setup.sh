@@ -40,7 +40,7 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1'; then
 fi
 echo "setup: installing into .venv (a minute or two)" >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[xgboost,postgres,redis]'
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[xgboost,postgres,redis,alerts]'
 # PyTorch without CUDA, where pip knows of such a build; PyPI's own takes gigabytes. Without it the
 # network's tests are skipped.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'torch==2.13.0+cpu' 2>/dev/null ||

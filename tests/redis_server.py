@@ -17,7 +17,7 @@ _DEADLINE = 10.0
 class RedisServer:
     """A server on a free loopback port, which can be stopped, started again, and frozen.
 
-    It keeps nothing: started again, it is empty.
+    It keeps nothing: started again, it is empty, or as it was at the last ``save``.
     """
 
     def __init__(self, folder: Path, *, password: str | None = None) -> None:
@@ -74,6 +74,10 @@ class RedisServer:
     def empty(self) -> None:
         """Forget everything."""
         self._say(b"FLUSHALL\r\n")
+
+    def save(self) -> None:
+        """Write what it holds to the disk."""
+        assert self._say(b"SAVE\r\n")[:3] == b"+OK"
 
     def _answers(self) -> bool:
         try:

@@ -56,6 +56,12 @@ def processor() -> float:
     return time.process_time()
 
 
+def labour() -> float:
+    """Seconds of processor time of this process and the ended ones that it started."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def _read(text: str) -> tuple[datetime, float, float]:
     global _made
     if _made is None or _made[0] != text:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ratchet.alerts.settings import AlertSettings
 from ratchet.checks.settings import ChecksSettings
+from ratchet.config.fields import resolve_key
 from ratchet.config.load import PREFIX, Origins, load_settings
+from ratchet.config.loop import LoopSettings
 from ratchet.config.secrets import resolve
 from ratchet.config.section import Section
 from ratchet.config.storage import StorageSettings
@@ -21,8 +23,11 @@ from ratchet.data.settings import DataSettings
 from ratchet.errors import ConfigError, StorageError, UsageError
 from ratchet.features.settings import FeaturesSettings
 from ratchet.gates.settings import GatesSettings
+from ratchet.monitoring.settings import MonitoringSettings
+from ratchet.rollout.settings import RolloutSettings
 from ratchet.serving.settings import ServingSettings
 from ratchet.training.settings import TrainingSettings
+from ratchet.triggers.settings import TriggersSettings
 
 if TYPE_CHECKING:
     from ratchet.data.lake import Lake
@@ -60,8 +65,20 @@ class ProjectSettings(Section):
     gates: GatesSettings = Field(
         default_factory=GatesSettings, description="What a model must prove before it may serve."
     )
+    rollout: RolloutSettings = Field(
+        default_factory=RolloutSettings, description="How a model that passed comes to serve."
+    )
     serving: ServingSettings = Field(
         default_factory=ServingSettings, description="The HTTP server and its prediction log."
+    )
+    monitoring: MonitoringSettings = Field(
+        default_factory=MonitoringSettings, description="Watching what serves."
+    )
+    triggers: TriggersSettings = Field(
+        default_factory=TriggersSettings, description="When the loop trains again."
+    )
+    loop: LoopSettings = Field(
+        default_factory=LoopSettings, description="How `ratchet loop` looks after the project."
     )
     alerts: tuple[AlertSettings, ...] = Field(default=(), description="Who is told, and of what.")
     storage: StorageSettings = Field(
@@ -77,6 +94,39 @@ class ProjectSettings(Section):
                 "and starts with a letter or digit"
             )
         return value
+
+    @model_validator(mode="after")
+    def _schedules_set_what_there_is(self) -> ProjectSettings:
+        for schedule in self.triggers.schedule:
+            if schedule.set:
+                self._try_settings(schedule.name, schedule.set)
+        return self
+
+    def _try_settings(self, schedule: str, changes: Mapping[str, Any]) -> None:
+        """See that a schedule's own settings fit: else it would be told when it fires."""
+        values = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        values["triggers"] = {}
+        for key, value in changes.items():
+            place = values
+            try:
+                path = resolve_key(ProjectSettings, key.split("."), "triggers.schedule", exact=True)
+            except ConfigError as error:
+                raise ValueError(
+                    f"schedule {schedule} sets what there is not: {key}; {error.fix}"
+                ) from None
+            if path[0] in ("project", "triggers", "storage"):
+                raise ValueError(f"schedule {schedule} cannot set {key}: its runs share it")
+            for part in path[:-1]:
+                place = place.setdefault(part, {})
+            place[path[-1]] = value
+        try:
+            ProjectSettings.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(
+                f"schedule {schedule} cannot set {'.'.join(map(str, first['loc']))}: "
+                + first["msg"].removeprefix("Value error, ")
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class Notice:
     occasion: str = "failed"
     run_id: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    topic: str = ""
+    quiet: timedelta = timedelta(0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -915,6 +917,59 @@ def test_an_outcome_that_is_refused_tells_nobody(ledger: Ledger) -> None:
     with pytest.raises(ConflictError):
         ledger.finish_run("r1", "failed", "late", notices=[Notice("k1")])
     assert ledger.outbox() == ()
+
+
+def test_the_same_news_is_told_once_and_then_with_a_count(ledger: Ledger, clock: Clock) -> None:
+    def ill(key: str, occasion: str = "unhealthy", channel: str = "slack") -> Notice:
+        body = {"text": key, "at": f"at {key}"}
+        return Notice(key, channel, occasion, None, body, "lake", timedelta(hours=1))
+
+    def due() -> list[tuple[str, str, int]]:
+        taken = ledger.claim_due(clock.at)
+        ledger.mark_delivered(*(entry.key for entry in taken))
+        return [(e.key, e.body["text"], e.body.get("count", 1)) for e in taken]
+
+    assert ledger.enqueue([ill("k1"), ill("k1", channel="mail")]) == 1, "one key, one message"
+    assert due() == [("k1", "k1", 1)]
+    clock.forward(minutes=10)
+    assert ledger.enqueue([ill("k2")]) == 1
+    assert ledger.enqueue([ill("k3")]) == 0
+    assert ledger.enqueue([ill("k4", channel="mail")]) == 1, "another channel has its own count"
+    assert due() == [("k4", "k4", 1)]
+    clock.forward(minutes=49)
+    assert ledger.enqueue([ill("k5")]) == 0
+    assert due() == []
+    clock.forward(minutes=2)
+    assert due() == [("k2", "k5", 3)], "the newest text, and all that it stands for"
+    delivered = ledger.events(kind="alert_delivered")[-1]
+    assert delivered.facts["count"] == 3
+    entry = next(each for each in ledger.outbox() if each.key == "k2")
+    assert entry.body["first"] == "at k2"
+    # Healthy in between: the next illness is news at once.
+    assert ledger.enqueue([ill("k6", "recovered"), ill("k7")]) == 2
+    assert due() == [("k6", "k6", 1), ("k7", "k7", 1)]
+    clock.forward(hours=3)
+    assert ledger.enqueue([ill("k8")]) == 1
+    assert due() == [("k8", "k8", 1)]
+
+
+def test_what_could_not_be_sent_takes_its_repetitions_along(ledger: Ledger, clock: Clock) -> None:
+    first = Notice("k1", topic="lake", quiet=timedelta(hours=1))
+    ledger.enqueue([first])
+    (taken,) = ledger.claim_due(clock.at)
+    ledger.mark_failed(taken.key, "no answer", due=clock.at + timedelta(hours=6))
+    clock.forward(hours=5)
+    assert ledger.enqueue([Notice("k2", topic="lake", quiet=timedelta(hours=1))]) == 0
+    clock.forward(hours=1)
+    (again,) = ledger.claim_due(clock.at)
+    assert (again.key, again.body["count"]) == ("k1", 2)
+    ledger.postpone("k1", clock.at + timedelta(minutes=5))
+    assert ledger.claim_due(clock.at) == ()
+    clock.forward(minutes=5)
+    assert [entry.attempts for entry in ledger.claim_due(clock.at)] == [1]
+    ledger.mark_delivered("k1")
+    assert ledger.sent_since("slack", clock.at - timedelta(hours=1)) == (clock.at,)
+    assert ledger.sent_since("mail", clock.at - timedelta(hours=1)) == ()
 
 
 # Versions of the ledger itself

@@ -40,6 +40,8 @@ class Notice:
     occasion: str = "unhealthy"
     run_id: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    topic: str = ""
+    quiet: timedelta = timedelta(0)
 
 
 @pytest.fixture

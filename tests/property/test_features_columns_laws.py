@@ -3,11 +3,14 @@
 from datetime import date
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from property.test_features_parity import KINDS, ROWS, bits, recipes
 from ratchet.features.columns import ColumnPath
+from ratchet.features.encoders.lookup import LookupEncoder
+from ratchet.features.encoders.slots import Slot
 
 
 def as_json(value):
@@ -37,3 +40,17 @@ def test_no_rows():
     names = list(KINDS)
     path = ColumnPath(recipe.encoders, names)
     assert path.table([()] * len(names), 0).shape == (0, path.width)
+
+
+@pytest.mark.parametrize("known", [1, 253, 254, 255, 400])
+@pytest.mark.parametrize("others", [(), (None, ""), (None, "", "never seen")])
+def test_categories_of_any_number_are_found(known, others):
+    names = tuple(f"c{place}" for place in range(known))
+    rows = tuple((float(place),) for place in range(known))
+    slot = Slot("x", "text", "string")
+    path = ColumnPath([LookupEncoder(("x",), slot, names, rows, (-1.0,), (-2.0,))], ["x"])
+    values = [*names, *others]
+    wanted = [float(place) for place in range(known)]
+    wanted += [-1.0 if other else -2.0 for other in others]
+    assert path.table([values], len(values)).ravel().tolist() == wanted
+    assert [path.row([value]).item() for value in values] == wanted

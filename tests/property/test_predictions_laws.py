@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
@@ -20,6 +21,7 @@ from ratchet.data.predictions.log import LogPolicy, PredictionLog
 from ratchet.data.predictions.records import (
     EARLIEST,
     LATEST,
+    Batch,
     Failed,
     Feedback,
     Record,
@@ -74,6 +76,30 @@ FAILED = st.builds(
 RECORDS = SERVED | FEEDBACK | FAILED
 
 
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    count = draw(st.integers(0, 5))
+    names = draw(st.lists(TEXTS, max_size=4, unique=True))
+
+    def column(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+        return st.lists(values, min_size=count, max_size=count)
+
+    return Batch(
+        at=draw(MOMENTS),
+        version=draw(COUNTS),
+        arm=draw(TEXTS),
+        names=names,
+        values=[draw(column(VALUES)) for _ in names],
+        ids=draw(column(TEXTS)),
+        scores=draw(column(st.lists(NUMBERS, max_size=3))),
+        labels=draw(st.none() | column(st.none() | LABELS)),
+        entities=draw(st.none() | column(st.none() | TEXTS)),
+        micros=draw(COUNTS),
+        of=draw(st.none() | column(st.none() | TEXTS)),
+        request=draw(st.none() | TEXTS | column(st.none() | TEXTS)),
+    )
+
+
 @settings(deadline=None)
 @given(RECORDS)
 @example(Served("p", 0, 1, "champion", {"\0": "\u2028\x7f\U0001f600"}, [-0.0, 5e-324], 10**40))
@@ -81,6 +107,79 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
     again = decode(encode(record))
     assert again == record
     assert repr(again) == repr(record)  # tells 1 from 1.0 and True, and 0.0 from -0.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches())
+@example(Batch(0, 1, "a", ["%b", "%", '\0"'], [[1], ["%s"], [None]], ["p"], [[0.5]]))
+@example(Batch(0, 1, "a", [], [], ["p", "q"], [[0.5], []], request=["r", None]))
+def test_a_batch_is_the_rows_that_single_records_give(batch: Batch) -> None:
+    again = decode(encode(batch))
+    assert isinstance(again, Batch)
+    assert repr(again) == repr(batch)
+    singles = list(batch.rows())
+    assert len(singles) == len(batch.ids)
+    assert repr(list(again.rows())) == repr(singles)
+    together, apart = Rows([encode(batch)]), Rows([encode(each) for each in singles])
+    assert together.unread == apart.unread == 0
+    assert together.predictions().equals(apart.predictions())
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(SERVED | batches(), max_size=6), st.integers(1, 4))
+def test_rows_stay_in_the_order_of_the_log(records: list[Served | Batch], held: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ratchet.data.predictions.rows._HELD", held)
+        found = Rows([encode(each) for each in records]).predictions()
+    singles = [
+        row for each in records for row in (each.rows() if isinstance(each, Batch) else [each])
+    ]
+    assert found.equals(Rows([encode(each) for each in singles]).predictions())
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches(), st.data())
+def test_a_batch_whose_parts_do_not_fit_is_never_written_or_read(
+    batch: Batch, data: st.DataObject
+) -> None:
+    facts = {name: getattr(batch, name) for name in batch.__struct_fields__}
+    change = data.draw(st.sampled_from(["ids", "scores", "labels", "names", "values", "twice"]))
+    match change:
+        case "ids":
+            facts["ids"] = [*batch.ids, "more"]
+        case "scores":
+            facts["scores"] = [*batch.scores, [1.0]]
+        case "labels":
+            facts["labels"] = [*batch.ids, "more"]
+        case "names":
+            facts["names"] = [*batch.names, "more of them"]
+        case "values":
+            facts["values"] = [*batch.values, [*batch.ids]]
+        case _:
+            facts["names"] = [*batch.names, "one", "one"]
+            facts["values"] = [*batch.values, batch.ids, batch.ids]
+    with pytest.raises(ValueError, match="batch"):
+        Batch(**facts)
+    payload = msgspec.json.encode({"type": "batch", **facts})
+    with pytest.raises(DataError):
+        decode(payload)
+    assert Rows([payload]).unread == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches(), st.sampled_from([math.nan, math.inf]), st.data())
+def test_a_batch_with_what_is_not_finite_is_never_written(
+    batch: Batch, value: float, data: st.DataObject
+) -> None:
+    facts = {name: getattr(batch, name) for name in batch.__struct_fields__}
+    if data.draw(st.booleans()):
+        facts["scores"] = [*batch.scores[:-1], [value]] if batch.ids else []
+    else:
+        facts["names"] = [*batch.names, "a new one"]
+        facts["values"] = [*batch.values, [value for _ in batch.ids]]
+    if batch.ids:
+        with pytest.raises(DataError):
+            encode(Batch(**facts))
 
 
 @settings(deadline=None)
@@ -194,7 +293,9 @@ def test_however_it_is_cut_into_segments_and_compactions_each_record_is_stored_o
         writers: list[PredictionLog] = []
         expected: list[str] = []
         for number in range(data.draw(st.integers(1, 25), label="steps")):
-            step = data.draw(st.sampled_from(["open", "append", "append", "seal", "close", "all"]))
+            step = data.draw(
+                st.sampled_from(["open", "append", "together", "seal", "close", "all"])
+            )
             if step == "open" or not writers:
                 size = data.draw(st.sampled_from([1, 400, 10_000]))
                 writers.append(PredictionLog.open(folder, LogPolicy(segment=size)))
@@ -202,6 +303,11 @@ def test_however_it_is_cut_into_segments_and_compactions_each_record_is_stored_o
             if step == "append":
                 expected.append(f"p{number}")
                 writer.append(encode(Served(f"p{number}", number, 1, "champion", {}, [1.0], "a")))
+            elif step == "together":
+                own = [f"p{number}.{place}" for place in range(3)]
+                expected += own
+                scores = [[1.0]] * 3
+                writer.append(encode(Batch(number, 1, "champion", ["a"], [[1, 2, 3]], own, scores)))
             elif step == "seal":
                 writer.seal()
             elif step == "close":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ratchet.alerts.delivery import Channel, DeliveryFailed
+from ratchet.alerts.schemes import is_known
+from ratchet.alerts.settings import scheme_of
 
 
 def open_channel(url: str, timeout: float) -> Channel:
@@ -15,7 +17,7 @@ def open_channel(url: str, timeout: float) -> Channel:
     Raises:
         DeliveryFailed: an address that leads nowhere.
     """
-    scheme = url.partition(":")[0].lower()
+    scheme = scheme_of(url)
     if scheme in ("http", "https"):
         from ratchet.alerts.webhook import Webhook
 
@@ -24,4 +26,10 @@ def open_channel(url: str, timeout: float) -> Channel:
         from ratchet.alerts.mail import open_mail
 
         return open_mail(url, timeout)
-    raise DeliveryFailed("the address starts with neither https:// nor smtp://")
+    if not scheme or not is_known(scheme):
+        raise DeliveryFailed(
+            "the address starts with neither https:// nor smtp://, nor a scheme of Apprise"
+        )
+    from ratchet.alerts.apprise import Service
+
+    return Service(url, timeout)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ratchet.errors import RatchetError
+
 
 class DeliveryFailed(Exception):  # noqa: N818 - an event of every day, not an error of ours
     """An alert did not arrive; the text says why and holds nothing secret."""
@@ -39,6 +41,8 @@ def send_within(channel: Channel, body: Mapping[str, Any], key: str, seconds: fl
             channel.send(body, key)
         except DeliveryFailed as error:
             failures.append(error)
+        except RatchetError as error:
+            failures.append(DeliveryFailed(str(error)))
         except Exception as error:  # noqa: BLE001 - a channel's mistake must not end a run
             failures.append(DeliveryFailed(f"unexpected {type(error).__name__}"))
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ratchet.alerts.delivery import DeliveryFailed
+from ratchet.alerts.rendering import render_html, render_text, render_title
 
 Tls = Literal["required", "auto", "off"]
 
@@ -77,11 +78,18 @@ class Mail:
             if not self.direct and self.tls != "off":
                 self._start_tls(server, context)
             if self.user:
-                server.login(self.user, self.password)
+                self._login(server)
         except BaseException:
             server.close()
             raise
         return server
+
+    def _login(self, server: smtplib.SMTP) -> None:
+        try:
+            server.login(self.user, self.password)
+        except smtplib.SMTPServerDisconnected:
+            # Some servers hang up on a wrong password instead of answering 535.
+            raise DeliveryFailed(f"{self.host}:{self.port} hung up at the login") from None
 
     def _start_tls(self, server: smtplib.SMTP, context: ssl.SSLContext) -> None:
         if server.has_extn("starttls"):
@@ -94,16 +102,15 @@ class Mail:
             )
 
     def _write(self, body: Mapping[str, Any], key: str) -> EmailMessage:
-        text = str(body.get("text", ""))
         mail = EmailMessage()
-        mail["Subject"] = " ".join(text.split())[:150]
+        mail["Subject"] = render_title(body)[:150]
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
         mail["Date"] = formatdate()
         mail["Message-ID"] = f"<{key}@ratchet>"
-        facts = body.get("facts") or {}
-        lines = [text, "", *(f"{name}: {value}" for name, value in facts.items())]
-        mail.set_content("\n".join(lines).rstrip() + "\n")
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday reply comes back
+        mail.set_content(render_text(body) + "\n")
+        mail.add_alternative(render_html(body), subtype="html")
         return mail
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from ratchet import clock
 from ratchet.alerts.channels import open_channel
 from ratchet.alerts.delivery import Channel, DeliveryFailed, send_within
+from ratchet.alerts.messages import gather
+from ratchet.alerts.rendering import render_text
 from ratchet.alerts.settings import AlertSettings, name_channels
 from ratchet.config.durations import parse_duration
 from ratchet.errors import RatchetError
@@ -18,6 +21,10 @@ GIVE_UP_AFTER = timedelta(days=7)
 BUDGET = timedelta(seconds=20)
 _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=6)
+_HOUR = timedelta(hours=1)
+_MOST_TOGETHER = 500
+
+_Send = Callable[[AlertSettings, Mapping[str, Any], str], None]
 
 
 class Entry(Protocol):
@@ -48,12 +55,23 @@ class OutboxStore(Protocol):
     """Where alerts are kept (``ratchet.ledger.store.Ledger`` is one)."""
 
     def claim_due(
-        self, now: datetime, *, hold: timedelta = ..., limit: int = ...
+        self,
+        now: datetime,
+        *,
+        hold: timedelta = ...,
+        limit: int = ...,
+        channel: str | None = ...,
     ) -> Sequence[Entry]:
         """Take alerts that are due, so that no other process sends them too."""
 
-    def mark_delivered(self, key: str) -> None:
-        """An alert arrived."""
+    def sent_since(self, channel: str, since: datetime) -> Sequence[datetime]:
+        """When messages arrived on a channel after a time, oldest first."""
+
+    def postpone(self, key: str, due: datetime) -> None:
+        """An alert could not be tried, as its channel takes no more for now."""
+
+    def mark_delivered(self, *keys: str) -> None:
+        """Alerts arrived, in one message."""
 
     def mark_failed(self, key: str, error: str, *, due: datetime | None) -> None:
         """An alert did not arrive; to be tried again at ``due``, or never."""
@@ -87,7 +105,8 @@ def deliver_due(
 
     Nothing that goes wrong here is raised: an alert tells of a run's outcome and must not change
     it. What does not arrive is kept and tried again, first after half a minute, then ever more
-    seldom, for a week.
+    seldom, for a week. A channel takes at most ``hourly`` messages an hour; the last of them tells
+    all that waits.
 
     Args:
         alerts: the configured channels.
@@ -99,13 +118,14 @@ def deliver_due(
     if not alerts:
         return Delivery()
     channels = name_channels(alerts)
+    send = partial(send_now, resolve=resolve, connect=connect)
     done, started = Delivery(), clock.monotonic()
     try:
         while clock.monotonic() - started < budget.total_seconds():
             taken = store.claim_due(now, hold=3 * budget, limit=1)
             if not taken:
                 break
-            done = _deliver(store, channels, taken[0], now, resolve, connect, done)
+            done = _deliver(store, channels, taken[0], now, send, done)
     except RatchetError as error:
         return _add(done, problem=f"the outbox: {error}")
     return done
@@ -124,34 +144,60 @@ def _deliver(
     channels: Mapping[str, AlertSettings],
     entry: Entry,
     now: datetime,
-    resolve: Callable[[str], str],
-    connect: Callable[[str, float], Channel],
+    send: _Send,
     done: Delivery,
 ) -> Delivery:
+    alert, together = channels.get(entry.channel), [entry]
     try:
-        _send(channels, entry, resolve, connect)
+        if alert is None:
+            raise DeliveryFailed("no channel of this name is configured any more")
+        sent = store.sent_since(entry.channel, now - _HOUR)
+        if len(sent) >= alert.hourly:
+            store.postpone(entry.key, sent[-alert.hourly] + _HOUR)
+            return done
+        if len(sent) == alert.hourly - 1:
+            # The last message of the hour tells everything that waits.
+            together += store.claim_due(
+                now, hold=3 * BUDGET, limit=_MOST_TOGETHER, channel=entry.channel
+            )
+        send(alert, _present(together), entry.key)
     except (DeliveryFailed, RatchetError) as error:
-        due = next_attempt(now, attempts=entry.attempts, created=entry.created)
-        store.mark_failed(entry.key, str(error), due=due)
         problem = f"{entry.channel}: {error}"
-        return _add(done, failed=due is not None, dropped=due is None, problem=problem)
-    store.mark_delivered(entry.key)
-    return _add(done, delivered=1)
+        for each in together:
+            due = next_attempt(now, attempts=each.attempts, created=each.created)
+            store.mark_failed(each.key, str(error), due=due)
+            done = _add(done, failed=due is not None, dropped=due is None)
+        return _add(done, problem=problem)
+    store.mark_delivered(*(each.key for each in together))
+    return _add(done, delivered=len(together))
 
 
-def _send(
-    channels: Mapping[str, AlertSettings],
-    entry: Entry,
-    resolve: Callable[[str], str],
-    connect: Callable[[str, float], Channel],
+def _present(entries: Sequence[Entry]) -> Mapping[str, Any]:
+    """The body to send: of one alert, with how often it happened; of several, a list."""
+    if len(entries) > 1:
+        return gather([entry.body for entry in entries])
+    body = entries[0].body
+    return {**body, "text": render_text(body)} if body.get("count", 1) > 1 else body
+
+
+def send_now(
+    alert: AlertSettings,
+    body: Mapping[str, Any],
+    key: str,
+    *,
+    resolve: Callable[[str], str] = str,
+    connect: Callable[[str, float], Channel] = open_channel,
 ) -> None:
-    alert = channels.get(entry.channel)
-    if alert is None:
-        raise DeliveryFailed("no channel of this name is configured any more")
+    """Send one message on a channel, now.
+
+    Raises:
+        DeliveryFailed: it did not arrive.
+        RatchetError: its address has a secret that is not set, or needs a library that is missing.
+    """
     timeout = parse_duration(alert.timeout).total_seconds()
     channel = connect(resolve(alert.url), timeout)
     # A mail takes several exchanges, and looking up a host's name knows no timeout of its own.
-    send_within(channel, entry.body, entry.key, 2 * timeout)
+    send_within(channel, body, key, 2 * timeout)
 
 
 def _add(

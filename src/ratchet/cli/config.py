@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ratchet.config.fields import FieldNode
-    from ratchet.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +29,8 @@ def show(options: Options) -> Answer:
 
     Secrets stay written as ${NAME}; passwords inside addresses are masked.
     """
+    from ratchet.pipeline.settings_log import shown_settings
+
     project = options.load()
     values = shown_settings(project)
     lines = list(_flatten(values, ()))
@@ -82,20 +83,9 @@ def explain(
     return Answer(data, lambda console: _print_key(console, node, value, origin, below))
 
 
-def shown_settings(project: Project) -> dict[str, Any]:
-    """The settings without anything secret: no passwords, and no webhook's path."""
-    from ratchet.alerts.settings import host_of
-    from ratchet.config.secrets import masked
-
-    values: dict[str, Any] = masked(project.dump())
-    for alert in values["alerts"]:
-        if "${" not in alert["url"]:
-            alert["url"] = f"{alert['url'].partition(':')[0]}://{host_of(alert['url'])}/***"
-    return values
-
-
 def _in_force(options: Options, path: tuple[str, ...]) -> tuple[Any, str | None]:
     from ratchet.errors import UsageError
+    from ratchet.pipeline.settings_log import shown_settings
 
     try:
         project = options.load()

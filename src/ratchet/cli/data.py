@@ -52,7 +52,7 @@ def compact(options: Options) -> Answer:
     Nothing is lost and nothing comes twice, whoever is killed in between.
     """
     project = options.load()
-    done = _compact(project)
+    done = move_log(project)
     body = {
         "segments": done.segments,
         "served": done.served,
@@ -97,7 +97,7 @@ def collect(
                 f"There is no file {file}", fix="name an existing file with --external"
             )
     project = options.load()
-    moved = _compact(project)
+    moved = move_log(project)
     done = collect_project(project, as_of=moment, external=files)
     used = project.settings.data.source.type == "production"
     return Answer(
@@ -125,7 +125,8 @@ def labels(
     return Answer(_coverage_json(found, moment), lambda console: _print_coverage(console, found))
 
 
-def _compact(project: Project) -> Compacted:
+def move_log(project: Project) -> Compacted:
+    """Move what servers have logged into the project's lake, also what they took just now."""
     from ratchet.data.predictions.compaction import compact
 
     folder = project.site().log_folder

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ratchet.cli.demo_stage import DATA, Act, Stage
 from ratchet.cli.output import Answer, Options, command, console
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from ratchet.data.scenarios import Scenario
-    from ratchet.pipeline.outcome import Run
-    from ratchet.project import Project
-
-DATA = "customers.csv"
 
 
 class Task(StrEnum):
@@ -33,47 +27,30 @@ class Task(StrEnum):
 _DRIFT, _POISON = 3, 6
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One thing that happens: how many months of data there are then, and what it shows."""
-
-    months: int
-    title: str
-    shows: str
-
-
 ACTS = (
-    Act(2, "January and February", "the first model is trained, gated and promoted"),
+    Act(
+        2,
+        "January and February: a file of customers",
+        "the first model is trained, gated and promoted, and from now on it answers over HTTP",
+    ),
     Act(2, "the same data again", "nothing changed, so nothing is trained"),
     Act(
         3,
         "March: a month like the others",
-        "a new model is trained, but it has to be proven better to replace the champion",
+        "a new model is trained on what was served and came true, but it has to be proven better "
+        "to replace the champion",
     ),
     Act(
         6,
         "April to June: customers leave for other reasons than before",
-        "the old model is wrong about them; the new one proves it and takes its place",
+        "the old model is wrong about them; the new one proves it and takes its place, while the "
+        "server runs",
     ),
-    Act(7, "July: a broken export", "the checks stop it before anything is trained"),
-)
-
-_EXPECTATIONS: tuple[dict[str, Any], ...] = (
-    {
-        "expect_column_values_to_be_between": {
-            "column": "tenure",
-            "min_value": 0,
-            "max_value": 120,
-        },
-        "severity": "error",
-    },
-    {
-        "expect_column_values_to_be_in_set": {
-            "column": "contract",
-            "value_set": ["Month-to-month", "One year", "Two year"],
-        },
-        "severity": "error",
-    },
+    Act(
+        7,
+        "July: a broken export",
+        "the checks stop it before anything is trained, and the proven model goes on answering",
+    ),
 )
 
 
@@ -97,9 +74,11 @@ def demo(
         str, typer.Option(metavar="TIME", help="Time for each training run, such as 60s.")
     ] = "15s",
 ) -> Answer:
-    """Seven months of generated churn data with a known truth: train, skip, drift, retrain, poison.
+    """Seven months of generated churn data: train, serve, skip, drift, retrain, poison.
 
-    Everything is real: the project stays in the folder, to be looked at and played with.
+    The first model is served over HTTP; what became of the customers it was asked about comes
+    back late, and the next run trains on it. Everything is real: the project stays in the folder,
+    to be looked at and played with. The server ends with the demo.
     """
     from ratchet.data.scenarios import Dirt, Scenario
     from ratchet.errors import UsageError
@@ -116,73 +95,13 @@ def demo(
         target="next_bill" if task is Task.regression else "churned",
     )
     screen = console(stderr=options.json)
-    told = [_play(act, number, root, scenario, budget, screen) for number, act in enumerate(ACTS)]
-    body = {"folder": str(root), "acts": told}
+    stage = Stage(root, scenario, budget, screen)
+    try:
+        told = [stage.play(act, number) for number, act in enumerate(ACTS)]
+    finally:
+        stage.close()
+    body = {"folder": str(root), "acts": told, "serving": stage.count()}
     return Answer(body, lambda shown: _show_end(shown, root))
-
-
-def _play(
-    act: Act, number: int, root: Path, scenario: Scenario, budget: str, screen: Console
-) -> dict[str, Any]:
-    """Bring the data to where it is in this act, and run the pipeline."""
-    from rich.text import Text
-
-    from ratchet.cli.progress import reporter
-    from ratchet.data.scenarios import write_csv
-    from ratchet.pipeline.run import run
-
-    screen.print(Text(f"\n{number + 1}. {act.title}", style="bold"))
-    root.mkdir(parents=True, exist_ok=True)
-    write_csv(scenario, act.months, root / DATA)
-    project = _open(root) if number else _start(root, scenario, budget)
-    ended = run(project, reporter=reporter(screen))
-    if ended.fault is not None:
-        raise ended.fault
-    _show_act(screen, act, ended)
-    return {
-        "title": act.title,
-        "months": act.months,
-        "run_id": ended.run_id,
-        "outcome": ended.outcome,
-        "reason": ended.reason,
-        "metrics": dict(ended.metrics),
-        "champion_before": ended.champion["version"] if ended.champion else None,
-        "model": dict(ended.model) if ended.model else None,
-    }
-
-
-def _start(root: Path, scenario: Scenario, budget: str) -> Project:
-    from ratchet.pipeline.starting import Wishes, start_project
-
-    start_project(
-        root,
-        Wishes(
-            data=str(root / DATA),
-            target=scenario.target,
-            name="churn-demo" if scenario.target == "churned" else "bill-demo",
-            time_budget=budget,
-            expectations=_EXPECTATIONS,
-        ),
-    )
-    return _open(root)
-
-
-def _open(root: Path) -> Project:
-    from ratchet.project import load_project
-
-    return load_project(root)
-
-
-def _show_act(screen: Console, act: Act, ended: Run) -> None:
-    from rich.text import Text
-
-    from ratchet.cli.run import _STYLES
-
-    screen.print(
-        Text.assemble("  ", (ended.outcome, _STYLES[ended.outcome]), f": {ended.reason}"),
-        soft_wrap=True,
-    )
-    screen.print(Text(f"  So {act.shows}.", style="italic"), soft_wrap=True)
 
 
 def _show_end(screen: Console, root: Path) -> None:
@@ -194,7 +113,9 @@ def _show_end(screen: Console, root: Path) -> None:
         (f"{ratchet} runs", "every run and its reason"),
         (f"{ratchet} show last", "the last run in detail"),
         (f"{ratchet} models", "the model versions, and what serves"),
-        (f"{ratchet} predict --data {DATA} --out scores.csv", "score customers"),
+        (f"{ratchet} serve", "answer over HTTP again: http://127.0.0.1:8000/docs"),
+        (f"{ratchet} data labels", "what was served, and how much of it has its label"),
+        (f"{ratchet} predict --data {DATA} --out scores.csv", "score customers of a file"),
         ("less ratchet.yaml", "the settings, every guess in them"),
     ]
     width = max(len(shown) for shown, _ in lines)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratchet.cli import rollouts
 from ratchet.cli.models import who
 from ratchet.cli.output import Answer, Options, command
 
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("split")(split)
     group.command("clear")(clear)
+    rollouts.register(group)
     app.add_typer(group, name="rollout")
 
 
@@ -55,8 +57,19 @@ def show(options: Options) -> Answer:
     with project.open_ledger(create=False) as ledger:
         found = ledger.traffic()
         troubles = [] if found is None else _troubles(ledger, found)
-    body = {"traffic": None if found is None else _traffic_json(found), "troubles": troubles}
-    return Answer(body, lambda console: _print(console, found, troubles))
+        going = [each for each in ledger.rollouts() if each.alive]
+    body = {
+        "traffic": None if found is None else _traffic_json(found),
+        "troubles": troubles,
+        "rollouts": [rollouts.rollout_json(each) for each in going],
+    }
+
+    def show_both(console: Console) -> None:
+        _print(console, found, troubles)
+        for each in going:
+            rollouts.print_rollout(console, each)
+
+    return Answer(body, show_both)
 
 
 @command

@@ -40,6 +40,17 @@ def run(
     step: Annotated[
         str | None, typer.Option("--step", metavar="NAME", help="Stop after this step.")
     ] = None,
+    trigger: Annotated[
+        str, typer.Option("--trigger", metavar="NAME", help="What set the run off.")
+    ] = "manual",
+    trigger_key: Annotated[
+        str | None,
+        typer.Option(
+            "--trigger-key",
+            metavar="KEY",
+            help="What it is for: a key makes one run, and one that was left open goes on.",
+        ),
+    ] = None,
 ) -> Answer:
     """Ingest, check, train, compare, gate and register: one pass of the pipeline.
 
@@ -61,7 +72,15 @@ def run(
             "--data and --data-version exclude each other",
             fix="give the new file, or the number of an old version",
         )
-    request = Request(data=data, data_version=data_version, force=force, resume=resume, until=step)
+    request = Request(
+        data=data,
+        data_version=data_version,
+        force=force,
+        resume=resume,
+        until=step,
+        trigger=trigger,
+        trigger_key=trigger_key,
+    )
     ended = run_pipeline(project, request, reporter=reporter(console(stderr=options.json)))
     if ended.fault is not None:
         ended.fault.run_id = ended.run_id

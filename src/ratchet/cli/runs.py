@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ratchet.ledger.runs import Run
     from ratchet.ledger.steps import Step
+    from ratchet.ledger.store import Ledger
+    from ratchet.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +41,14 @@ def runs(
 def show(
     options: Options,
     run: Annotated[str, typer.Argument(help="A run's id, or `last`.")],
+    afterwards: Annotated[
+        bool,
+        typer.Option(
+            "--post-mortem",
+            help="Why it began, what had changed, where the model got better or worse, what it "
+            "cost, and what became of it.",
+        ),
+    ] = False,
 ) -> Answer:
     """Show one run: steps, candidates, gates and what it ended in."""
     from ratchet.errors import UsageError
@@ -52,10 +62,25 @@ def show(
             found = newest[0]
         else:
             found = ledger.get_run(run)
+        if afterwards:
+            return _look_back(project, ledger, found)
         steps = ledger.steps(found.run_id)
     data = {**_run_json(found), "steps": [_step_json(step) for step in steps]}
     data["summary"] = dict(found.summary)
     return Answer(data, lambda console: _print_run(console, found, steps))
+
+
+def _look_back(project: Project, ledger: Ledger, run: Run) -> Answer:
+    from ratchet.pipeline.post_mortem import post_mortem
+
+    found = post_mortem(project, ledger, run)
+
+    def show(console: Console) -> None:
+        from ratchet.cli.post_mortem import print_post_mortem
+
+        print_post_mortem(console, found)
+
+    return Answer({**_run_json(run), "post_mortem": found.to_json()}, show)
 
 
 def _run_json(run: Run) -> dict[str, Any]:

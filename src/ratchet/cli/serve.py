@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratchet.cli.health import pulse_of
 from ratchet.cli.output import Answer, Options, command, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from prometheus_client.registry import Collector
 
     from ratchet.ledger.store import Ledger
     from ratchet.project import Project
@@ -74,7 +77,9 @@ def _assembler(project: Project, *, access_log: bool) -> Callable[[Board], Assem
         from ratchet.serving.wiring import assemble
 
         access = _write_access if access_log else None
-        return assemble(project.site(), board, tell=_say, access=access, deliver=deliver)
+        return assemble(
+            project.site(), board, tell=_say, access=access, deliver=deliver, watch=watch
+        )
 
     def deliver(ledger: Ledger) -> None:
         from ratchet.pipeline.telling import tell
@@ -82,6 +87,13 @@ def _assembler(project: Project, *, access_log: bool) -> Callable[[Board], Assem
         done = tell(project, ledger)
         for problem in () if done is None else done.problems:
             _say(f"An alert did not arrive: {problem}")
+
+    def watch(ledger: Ledger) -> Collector:
+        from ratchet.monitoring.telemetry import LedgerMetrics
+        from ratchet.pipeline.health import signs_of
+
+        # The lake is not asked: reading it would cost the server memory it does without.
+        return LedgerMetrics(ledger, lambda: signs_of(project, pulse_of(project), lake=False))
 
     return make
 

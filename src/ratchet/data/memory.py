@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 UNKNOWN_MEMORY = 4 << 30
 READ_ROWS, READ_BYTES = 1 << 17, 1 << 25
@@ -38,6 +40,9 @@ def rows_at_once(scan: pl.LazyFrame) -> int:
 
 def row_bytes(scan: pl.LazyFrame) -> float:
     """About how many bytes a row takes in memory, by the first thousand."""
+    # Not at the top: how much memory there is, is asked where nothing heavy is loaded.
+    import polars as pl
+
     frame = scan.head(_LOOKED_AT).collect(engine="streaming")
     if not frame.height:
         return 0.0

@@ -8,18 +8,31 @@ encoded column by column with NumPy, without Polars. The results have the bits o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import repeat
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ratchet.features.encoders.encoder import Encoder
 from ratchet.features.encoders.lookup import LookupEncoder
-from ratchet.features.encoders.slots import NAN, Floats, Matrix, Slot, hold_number, hold_numbers
+from ratchet.features.encoders.slots import (
+    NAN,
+    Codes,
+    Floats,
+    Matrix,
+    Slot,
+    hold_number,
+    hold_numbers,
+)
 from ratchet.features.row import reader
 
 Read: TypeAlias = Callable[[Any], Any]
+
+_BYTE = 256
+"""Different numbers of a byte."""
 
 
 class ColumnPath:
@@ -37,18 +50,25 @@ class ColumnPath:
         # A value no row holds stands behind the row's end.
         self._absent = len(names)
         self._slots = [(places.get(slot.column, self._absent), slot) for slot in slots]
-        self._readers = [(place, read_value(slot)) for place, slot in self._slots]
-        self._rows = []
+        used: list[Slot] = []
+        self._rows: list[Callable[[list[Any], list[float]], None]] = []
+        self._singles: list[tuple[int, int, Callable[[Any, float], float], float]] = []
         self._columns: list[tuple[Encoder, list[Slot], int, int]] = []
         self._tables: dict[int, tuple[dict[str | None, int], Matrix]] = {}
         at = 0
         for encoder in encoders:
             end = at + len(encoder.columns)
-            self._rows.append(encoder.row([slots.index(s) for s in encoder.sources], at))
+            if isinstance(encoder, LookupEncoder) and _is_plain(encoder):
+                place = places.get(encoder.source.column, self._absent)
+                self._singles.append((at, place, _numbers(encoder).get, encoder.unseen[0]))
+            else:
+                used += [slot for slot in encoder.sources if slot not in used]
+                self._rows.append(encoder.row([used.index(s) for s in encoder.sources], at))
             self._columns.append((encoder, list(encoder.sources), at, end))
             if isinstance(encoder, LookupEncoder):
                 self._tables[at] = (_codes(encoder), encoder.table())
             at = end
+        self._readers = [(places.get(slot.column, self._absent), read_value(slot)) for slot in used]
         self.width = at
 
     def row(self, values: Sequence[Any]) -> Matrix:
@@ -58,6 +78,8 @@ class ColumnPath:
         out = [0.0] * self.width
         for encode in self._rows:
             encode(slots, out)
+        for at, place, find, unseen in self._singles:
+            out[at] = find(values[place], unseen)
         return np.array((out,), dtype=np.float32)
 
     def table(self, columns: Sequence[Sequence[Any]], rows: int) -> Matrix:
@@ -72,9 +94,7 @@ class ColumnPath:
                 part = out[:, at:end]
                 if isinstance(encoder, LookupEncoder):
                     codes, table = self._tables[at]
-                    unseen = repeat(len(encoder.categories))
-                    found = map(codes.get, held[sources[0]], unseen)
-                    encoder.write(np.fromiter(found, np.intp, rows), table, part)
+                    encoder.write(_places(held[sources[0]], codes, len(table) - 2), table, part)
                 else:
                     encoder.write([held[slot] for slot in sources], part)
         return out
@@ -115,6 +135,37 @@ def _read_column(values: Sequence[Any], slot: Slot) -> Floats | Sequence[str | N
     read = _through_record(slot)
     found = [read(value) for value in values]
     return found if slot.view == "text" else np.array(found, dtype=np.float64)
+
+
+def _places(values: Sequence[str | None], codes: dict[str | None, int], unseen: int) -> Codes:
+    """Where in a table each value's row is.
+
+    Measured, 1,000 values: 18 us where all are known, 32 where one is not, and 39 by
+    ``np.fromiter`` from the beginning.
+    """
+    found: Iterable[int] = map(codes.get, values, repeat(unseen))
+    if len(values) > 1:  # of a single one it gives no tuple
+        with suppress(KeyError):
+            found = itemgetter(*values)(codes)
+    if unseen + 2 <= _BYTE:
+        return np.frombuffer(bytes(found), np.uint8)
+    return np.fromiter(found, np.intp, len(values))
+
+
+def _is_plain(encoder: LookupEncoder) -> bool:
+    """Whether it gives one number for a value as it came: no slot needs to be read first."""
+    return len(encoder.columns) == 1 and (encoder.source.view, encoder.source.kind) == (
+        "text",
+        "string",
+    )
+
+
+def _numbers(encoder: LookupEncoder) -> dict[str | None, float]:
+    """Each category's number, and that of a missing value."""
+    numbers: dict[str | None, float] = {
+        name: row[0] for name, row in zip(encoder.categories, encoder.rows, strict=True)
+    }
+    return numbers | {None: encoder.missing[0], "": encoder.missing[0]}
 
 
 def _codes(encoder: LookupEncoder) -> dict[str | None, int]:

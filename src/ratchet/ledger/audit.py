@@ -5,24 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Table, Text, select, type_coerce
 
 from ratchet.ids import canonical_json
 from ratchet.ledger.events import START, event_hash, stored_events
+from ratchet.ledger.experiments import CHANGED as TURNED
 from ratchet.ledger.holdouts import NOTED
 from ratchet.ledger.keys import CREATED, REVOKED
 from ratchet.ledger.rollouts import CHANGED
-from ratchet.ledger.tables import Json, chains, deployments, holdout_uses, keys, rollouts
+from ratchet.ledger.runs import gates_digest
+from ratchet.ledger.tables import (
+    Json,
+    chains,
+    deployments,
+    experiments,
+    holdout_uses,
+    keys,
+    rollouts,
+    runs,
+)
 
 _OF_DEPLOYMENT = ("alias", "version", "traffic")
 _OF_USE = ("challenger", "holdout_id", "use", "comparison", "rows")
 _OF_KEY = ("key_id", "name", "scopes", "digest", "by")
 _OF_REVOCATION = ("key_id", "revoked_by")
 _OF_ROLLOUT = ("rollout_id", "version", "status", "stage", "share", "watch", "rules", "by")
+_OF_EXPERIMENT = ("experiment_id", "name", "status", "metric", "verdict", "rules", "by", "reason")
 _WORDS = {
     deployments.name: "deployments",
+    experiments.name: "experiments",
     holdout_uses.name: "uses of test rows",
     keys.name: "API keys",
     rollouts.name: "rollouts",
@@ -81,6 +95,8 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
     made: dict[int, tuple[Any, ...]] = {}
     revoked: dict[int, tuple[Any, ...]] = {}
     rolled: dict[Any, tuple[int, tuple[Any, ...]]] = {}
+    tried: dict[Any, tuple[int, tuple[Any, ...]]] = {}
+    ended: dict[Any, tuple[int, str]] = {}
     expected, previous, count = 1, START, 0
     for seq, at, kind, run_id, facts, before, digest in stored_events(connection, project):
         count += 1
@@ -92,10 +108,15 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
             made[seq] = (at, *_said(facts, *_OF_KEY))
         elif kind == REVOKED:
             revoked[seq] = (at, *_said(facts, *_OF_REVOCATION))
+        elif kind == "run_finished":
+            ended[run_id] = (seq, facts)
         elif kind == CHANGED:
             told = _said(facts, *_OF_ROLLOUT)
             # A rollout's row is as its last change left it.
             rolled[told[0] if told else seq] = (seq, (at, *told))
+        elif kind == TURNED:
+            told = _said(facts, *_OF_EXPERIMENT)
+            tried[told[0] if told else seq] = (seq, (at, *told))
         if seq != expected:
             breaks.append(Break(seq, f"the events {expected} to {seq - 1} are missing"))
         elif before != previous:
@@ -104,6 +125,7 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
             breaks.append(Break(seq, "its content was changed after it was written"))
         expected, previous = seq + 1, digest
     breaks += _check_end(connection, project, expected - 1, previous)
+    breaks += _check_runs(connection, project, ended)
     breaks += _check_rows(connection, project, deployments, _OF_DEPLOYMENT, deployed)
     breaks += _check_rows(connection, project, holdout_uses, _OF_USE, noted)
     breaks += _check_rows(connection, project, keys, _OF_KEY, made)
@@ -112,6 +134,9 @@ def verify_chain(connection: Connection, project: str) -> ChainReport:
     )
     breaks += _check_rows(
         connection, project, rollouts, _OF_ROLLOUT, dict(rolled.values()), ("seq", "changed")
+    )
+    breaks += _check_rows(
+        connection, project, experiments, _OF_EXPERIMENT, dict(tried.values()), ("seq", "changed")
     )
     return ChainReport(count, previous, tuple(sorted(breaks, key=lambda item: item.seq)))
 
@@ -125,6 +150,32 @@ def _check_end(connection: Connection, project: str, last: int, digest: str) -> 
     if (end.seq, end.hash) != (last, digest):
         return [Break(int(end.seq), f"the chain ended with event {end.seq}, and now with {last}")]
     return []
+
+
+def _check_runs(
+    connection: Connection, project: str, ended: Mapping[Any, tuple[int, str]]
+) -> list[Break]:
+    """Whether the runs ended as their events say, on the evidence of which these hold digests."""
+    query = select(
+        runs.c.run_id, runs.c.outcome, runs.c.reason, type_coerce(runs.c.summary, Text)
+    ).where(runs.c.project == project, runs.c.outcome.is_not(None))
+    kept = {row[0]: tuple(row[1:]) for row in connection.execute(query)}
+    breaks: list[Break] = []
+    for run_id, (seq, facts) in ended.items():
+        told = _said(facts, "outcome", "reason")
+        row = kept.pop(run_id, None)
+        if row is None or not told or tuple(row[:2]) != told:
+            breaks.append(Break(seq, f"the run {run_id} did not end as this event says"))
+            continue
+        evidence = json.loads(facts).get("evidence")
+        if evidence is None:
+            continue  # written by an older Ratchet
+        if sha256(row[2].encode()).hexdigest() != evidence["summary"]:
+            breaks.append(Break(seq, f"what is kept of the run {run_id} was changed afterwards"))
+        if gates_digest(connection, project, run_id) != evidence["gates"]:
+            breaks.append(Break(seq, f"the gates of the run {run_id} were changed afterwards"))
+    breaks += [Break(0, f"no event says that the run {run_id} ended") for run_id in kept]
+    return breaks
 
 
 def _said(facts: str, *names: str) -> tuple[Any, ...]:

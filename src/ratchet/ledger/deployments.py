@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, insert, select
 from ratchet.errors import ConflictError, UsageError
 from ratchet.ledger.events import Transaction
 from ratchet.ledger.results import gates_passed
+from ratchet.ledger.runs import gates_digest
 from ratchet.ledger.tables import deployments
 from ratchet.ledger.versions import Version, get_version, set_status
 
@@ -226,7 +227,8 @@ def _insert(
         "threshold": None if version is None else version.threshold,
         "schema_digest": None if version is None else version.schema_digest,
     }
-    seq = tx.append("deployed", values, run_id=change.run_id)
+    evidence = _evidence(tx, version)
+    seq = tx.append("deployed", {**values, "evidence": evidence}, run_id=change.run_id)
     tx.connection.execute(
         insert(deployments).values(
             project=tx.project,
@@ -238,6 +240,17 @@ def _insert(
         )
     )
     return Deployment(seq, tx.at, run_id=change.run_id, **values)
+
+
+def _evidence(tx: Transaction, version: Version | None) -> dict[str, str] | None:
+    """The digests of what is deployed, and of what it was judged by."""
+    if version is None:
+        return None
+    return {
+        "bundle": version.bundle_digest,
+        "run": version.run_id,
+        "gates": gates_digest(tx.connection, tx.project, version.run_id),
+    }
 
 
 def _named(version: int | None) -> str:

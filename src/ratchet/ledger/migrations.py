@@ -174,12 +174,24 @@ _ROLLOUTS = (
     """,
 )
 
+# Nobody wrote an experiment before these columns were there.
+_EXPERIMENTS = (
+    "ALTER TABLE ratchet_experiments ADD COLUMN seq BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE ratchet_experiments ADD COLUMN changed VARCHAR(27)",
+    "ALTER TABLE ratchet_experiments ADD COLUMN rules TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE ratchet_experiments ADD COLUMN record BIGINT",
+    "ALTER TABLE ratchet_experiments ADD COLUMN stopped VARCHAR(27)",
+    "ALTER TABLE ratchet_experiments ADD COLUMN by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE ratchet_experiments ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "runs, events, versions, deployments, leases", _FIRST),
     Migration(2, "alerts that wait to be delivered", _OUTBOX),
     Migration(3, "decisions on test rows", _HOLDOUTS),
     Migration(4, "API keys", _KEYS),
     Migration(5, "rollouts and experiments", _ROLLOUTS),
+    Migration(6, "experiments step by step", _EXPERIMENTS),
 )
 
 

@@ -41,6 +41,14 @@ class Notice(Protocol):
     def body(self) -> Mapping[str, Any]:
         """What is told, as JSON values."""
 
+    @property
+    def topic(self) -> str:
+        """What it is about; empty: nothing that comes again."""
+
+    @property
+    def quiet(self) -> timedelta:
+        """How long the same topic is not told again."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
@@ -50,6 +58,7 @@ class OutboxEntry:
         due: when it is to be tried next.
         attempts: how often it was tried.
         last_error: why the last attempt failed.
+        delivered: when it arrived.
     """
 
     key: str
@@ -62,34 +71,76 @@ class OutboxEntry:
     created: datetime
     due: datetime
     last_error: str
+    delivered: datetime | None = None
 
 
 def enqueue(tx: Transaction, notices: Sequence[Notice]) -> int:
     """Keep alerts for delivery.
 
+    The same news within its quiet time makes no second message: it is counted in the one that
+    waits, or in one that is sent when the time is over.
+
     Returns:
-        How many were new.
+        How many messages were new.
     """
-    fresh = [notice for notice in notices if _row(tx, notice.key) is None]
-    for notice in fresh:
-        tx.connection.execute(
-            insert(outbox).values(
-                project=tx.project,
-                key=notice.key,
-                channel=notice.channel,
-                occasion=notice.occasion,
-                run_id=notice.run_id,
-                body=notice.body,
-                status="waiting",
-                attempts=0,
-                created=tx.at,
-                due=tx.at,
-                last_error="",
-            )
+    return sum(_row(tx, notice.key) is None and _keep(tx, notice) for notice in notices)
+
+
+def _keep(tx: Transaction, notice: Notice) -> bool:
+    body, due = dict(notice.body), tx.at
+    if notice.topic:
+        body["topic"] = notice.topic
+        told = _told_lately(tx, notice)
+        if told is not None:
+            if told["status"] == "waiting" and told["claimed_until"] is None:
+                _count(tx, told, notice)
+                return False
+            due = max(told["due"], told["created"]) + notice.quiet
+    tx.connection.execute(
+        insert(outbox).values(
+            project=tx.project,
+            key=notice.key,
+            channel=notice.channel,
+            occasion=notice.occasion,
+            run_id=notice.run_id,
+            body=body,
+            status="waiting",
+            attempts=0,
+            created=tx.at,
+            due=due,
+            last_error="",
         )
-        facts = {"channel": notice.channel, "occasion": notice.occasion, "key": notice.key}
-        tx.append("alert_queued", facts, run_id=notice.run_id)
-    return len(fresh)
+    )
+    facts = {"channel": notice.channel, "occasion": notice.occasion, "key": notice.key}
+    tx.append("alert_queued", facts, run_id=notice.run_id)
+    return True
+
+
+def _told_lately(tx: Transaction, notice: Notice) -> Mapping[str, Any] | None:
+    """The newest message of the topic, if it is the same news and not told long ago."""
+    place = and_(
+        outbox.c.project == tx.project,
+        outbox.c.channel == notice.channel,
+        outbox.c.status != "dropped",
+        or_(outbox.c.status == "waiting", outbox.c.due > tx.at - notice.quiet),
+    )
+    newest = select(outbox).where(place).order_by(outbox.c.created.desc(), outbox.c.due.desc())
+    for row in tx.connection.execute(newest).all():
+        if row.body.get("topic") == notice.topic:
+            # Healthy again in between: it is news once more.
+            return dict(row._mapping) if row.occasion == notice.occasion else None
+    return None
+
+
+def _count(tx: Transaction, told: Mapping[str, Any], notice: Notice) -> None:
+    before = told["body"]
+    body = {
+        **notice.body,
+        "topic": notice.topic,
+        "count": before.get("count", 1) + 1,
+        "first": before.get("first") or before.get("at", ""),
+    }
+    _change(tx, told["key"], body=body, run_id=notice.run_id)
 
 
 def has_due(connection: Connection, project: str, now: datetime) -> bool:
@@ -99,14 +150,17 @@ def has_due(connection: Connection, project: str, now: datetime) -> bool:
 
 
 def claim_due(
-    tx: Transaction, now: datetime, *, hold: timedelta, limit: int
+    tx: Transaction, now: datetime, *, hold: timedelta, limit: int, channel: str | None = None
 ) -> tuple[OutboxEntry, ...]:
     """Take the alerts that are due, oldest first, so that no other process sends them too.
 
     Args:
         hold: how long they stay taken when nothing more is heard, as after a crash.
+        channel: only those of this channel.
     """
     query = select(outbox).where(_is_due(tx.project, now)).order_by(outbox.c.due, outbox.c.key)
+    if channel is not None:
+        query = query.where(outbox.c.channel == channel)
     rows = tx.connection.execute(query.limit(limit)).all()
     for row in rows:
         _change(tx, row.key, claimed_until=now + hold)
@@ -116,7 +170,9 @@ def claim_due(
 def mark_delivered(tx: Transaction, key: str) -> None:
     """An alert arrived."""
     _change(tx, key, status="delivered", delivered=tx.at, claimed_until=None)
-    _tell(tx, key, "alert_delivered", {})
+    row = _row(tx, key)
+    count = 1 if row is None else row["body"].get("count", 1)
+    _tell(tx, key, "alert_delivered", {"count": count} if count > 1 else {})
 
 
 def mark_failed(tx: Transaction, key: str, error: str, *, due: datetime | None) -> None:
@@ -136,6 +192,22 @@ def mark_failed(tx: Transaction, key: str, error: str, *, due: datetime | None) 
     )
     kind = "alert_failed" if due is not None else "alert_dropped"
     _tell(tx, key, kind, {"attempt": row["attempts"] + 1, "error": error})
+
+
+def postpone(tx: Transaction, key: str, due: datetime) -> None:
+    """Give an alert back that could not be tried: its channel takes no more for now."""
+    _change(tx, key, due=due, claimed_until=None)
+
+
+def sent_since(
+    connection: Connection, project: str, channel: str, since: datetime
+) -> tuple[datetime, ...]:
+    """When alerts arrived on a channel after a time, oldest first; what came together is one."""
+    place = and_(
+        outbox.c.project == project, outbox.c.channel == channel, outbox.c.delivered > since
+    )
+    found = select(outbox.c.delivered).where(place).distinct().order_by(outbox.c.delivered)
+    return tuple(connection.scalars(found))
 
 
 def list_outbox(

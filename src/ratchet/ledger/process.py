@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import subprocess
@@ -38,6 +39,15 @@ def this_process() -> ProcessIdentity:
     """The identity of the running process."""
     pid = os.getpid()
     return ProcessIdentity(machine_name(), socket.gethostname(), pid, process_start(pid))
+
+
+def operator() -> str:
+    """Who runs this process, for the record; in a container a user may have no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def machine_name() -> str:

@@ -14,10 +14,17 @@ from ratchet.ledger.deployments import (
     previous_champion,
 )
 from ratchet.ledger.events import Event, read_events
+from ratchet.ledger.experiments import (
+    Experiment,
+    get_experiment,
+    list_experiments,
+    live_experiment,
+)
+from ratchet.ledger.history import History, newest_event, read_history
 from ratchet.ledger.holdouts import HoldoutUse, list_uses
 from ratchet.ledger.keys import Key, list_keys
 from ratchet.ledger.lease import LeaseHolder, read_holder
-from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox
+from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox, sent_since
 from ratchet.ledger.results import (
     CandidateRecord,
     GateRecord,
@@ -182,6 +189,21 @@ class LedgerReader:
         with self.database.read() as connection:
             return list_outbox(connection, self.project, status)
 
+    def sent_since(self, channel: str, since: datetime) -> tuple[datetime, ...]:
+        """When messages arrived on a channel after a time, oldest first."""
+        with self.database.read() as connection:
+            return sent_since(connection, self.project, channel, since)
+
+    def history(self, *, since: datetime, now: datetime) -> History:
+        """What the project's health and its delivery are judged by."""
+        with self.database.read() as connection:
+            return read_history(connection, self.project, since=since, now=now)
+
+    def newest_event(self) -> int:
+        """The number of the newest event: while it stays the same, nothing has happened."""
+        with self.database.read() as connection:
+            return newest_event(connection, self.project)
+
     def api_keys(self) -> tuple[Key, ...]:
         """Every API key that was ever made, oldest first; revoked ones too."""
         with self.database.read() as connection:
@@ -201,3 +223,18 @@ class LedgerReader:
         """The rollout with something still to be decided, or None."""
         with self.database.read() as connection:
             return live_rollout(connection, self.project)
+
+    def experiment(self, name: str) -> Experiment:
+        """One experiment, by its name or id. Raises UsageError when there is none."""
+        with self.database.read() as connection:
+            return get_experiment(connection, self.project, name)
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        """The experiments, the one that changed last first."""
+        with self.database.read() as connection:
+            return list_experiments(connection, self.project)
+
+    def live_experiment(self) -> Experiment | None:
+        """The experiment with something still to be decided or done, or None."""
+        with self.database.read() as connection:
+            return live_experiment(connection, self.project)

@@ -10,8 +10,10 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, Row, insert, select, update
 
 from ratchet.errors import ConflictError, UsageError
+from ratchet.ids import digest_of
 from ratchet.ledger.events import Transaction
-from ratchet.ledger.tables import runs
+from ratchet.ledger.process import operator
+from ratchet.ledger.tables import gates, plain, runs
 
 Outcome = Literal["promoted", "candidate", "rejected", "skipped", "failed"]
 RunStatus = Literal["running", "finished"]
@@ -98,7 +100,7 @@ def start_run(
             )
     known = (inputs or RunInputs()).known()
     run = Run(run_id, trigger, "running", tx.at, trigger_key=trigger_key, **known)
-    facts = {"trigger": trigger, "trigger_key": trigger_key, **known}
+    facts = {"trigger": trigger, "trigger_key": trigger_key, "by": operator(), **known}
     seq = tx.append("run_started", facts, run_id=run_id)
     tx.connection.execute(
         insert(runs).values(
@@ -176,9 +178,28 @@ def finish_run(
         seconds=seconds,
         summary=dict(summary or {}),
     )
-    facts = {"outcome": outcome, "reason": reason, "seconds": seconds}
+    facts = {
+        "outcome": outcome,
+        "reason": reason,
+        "seconds": seconds,
+        "by": operator(),
+        "evidence": evidence_of(tx.connection, tx.project, run, summary or {}),
+    }
     tx.append("run_finished", facts, run_id=run_id)
     return get_run(tx.connection, tx.project, run_id)
+
+
+def evidence_of(
+    connection: Connection, project: str, run: Run, summary: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """The digests of what a run's outcome was decided on."""
+    return {
+        "summary": digest_of(plain(dict(summary))),
+        "gates": gates_digest(connection, project, run.run_id),
+        "inputs": run.inputs_key,
+        "settings": run.config_digest,
+        "data": run.snapshot_digest,
+    }
 
 
 def get_run(connection: Connection, project: str, run_id: str) -> Run:
@@ -225,6 +246,13 @@ def unfinished_runs(connection: Connection, project: str) -> tuple[Run, ...]:
     query = select(runs).where(runs.c.project == project, runs.c.status == "running")
     newest = query.order_by(runs.c.seq.desc())
     return tuple(_run(row) for row in connection.execute(newest))
+
+
+def gates_digest(connection: Connection, project: str, run_id: str) -> str:
+    """The digest of a run's verdicts, in their order."""
+    place = (gates.c.project == project) & (gates.c.run_id == run_id)
+    query = select(gates).where(place).order_by(gates.c.position)
+    return digest_of([plain(dict(row._mapping)) for row in connection.execute(query)])
 
 
 def _row(connection: Connection, project: str, run_id: str) -> Row[Any] | None:

@@ -14,33 +14,39 @@ from typing import Any, Self
 
 from ratchet import clock
 from ratchet.errors import EnvironmentFault
+from ratchet.ids import digest_of
 from ratchet.ledger import (
     deployments,
+    experiment_steps,
     health,
     holdouts,
     keys,
     outbox,
     results,
-    rollouts,
+    rollout_steps,
     runs,
+    settings_log,
     splitting,
     steps,
     versions,
 )
 from ratchet.ledger.database import BUSY_SECONDS, Database, open_database
 from ratchet.ledger.deployments import Action, Alias, Change, Deployment
-from ratchet.ledger.events import Transaction
+from ratchet.ledger.events import Transaction, read_events
+from ratchet.ledger.experiments import Experiment, Trial, Turn
 from ratchet.ledger.holdouts import HoldoutRows, HoldoutUse, Judgement
 from ratchet.ledger.keys import Key
 from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
 from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
 from ratchet.ledger.outbox import Notice, OutboxEntry
+from ratchet.ledger.process import operator
 from ratchet.ledger.reader import LedgerReader
 from ratchet.ledger.results import CandidateRecord, GateRecord
 from ratchet.ledger.rollouts import Begin, Move, Rollout
 from ratchet.ledger.runs import Outcome, Run, RunInputs
 from ratchet.ledger.splitting import Split
 from ratchet.ledger.steps import Step
+from ratchet.ledger.tables import plain
 from ratchet.ledger.traffic import Arm, Kind, Traffic
 from ratchet.ledger.versions import Version, VersionStatus
 
@@ -329,7 +335,7 @@ class Ledger(LedgerReader):
                 the traffic is split, or the version's gates did not pass.
         """
         with self._write() as tx:
-            found = rollouts.begin_rollout(tx, wanted)
+            found = rollout_steps.begin_rollout(tx, wanted)
             outbox.enqueue(tx, notices)
             return found
 
@@ -341,14 +347,43 @@ class Ledger(LedgerReader):
             ConflictError: it moved meanwhile, or what serves was changed by somebody else.
         """
         with self._write() as tx:
-            found = rollouts.move_rollout(tx, move)
+            found = rollout_steps.move_rollout(tx, move)
             outbox.enqueue(tx, notices)
             return found
 
     def note_evidence(self, rollout_id: str, expected_seq: int, found: Mapping[str, Any]) -> None:
         """Keep what a look at a rollout found, if it has not moved meanwhile."""
         with self._write() as tx:
-            rollouts.note_evidence(tx, rollout_id, expected_seq, found)
+            rollout_steps.note_evidence(tx, rollout_id, expected_seq, found)
+
+    def begin_experiment(self, wanted: Trial) -> Experiment:
+        """Begin to compare two versions side by side; see ``experiments.Trial``.
+
+        Raises:
+            UsageError: a name that is taken or none, no such version, or no split.
+            ConflictError: another experiment or a rollout is open, or what serves forbids it.
+        """
+        with self._write() as tx:
+            return experiment_steps.begin_experiment(tx, wanted)
+
+    def turn_experiment(self, turn: Turn, *, notices: Sequence[Notice] = ()) -> Experiment:
+        """Change an experiment, and what serves with it; see ``experiments.Turn``.
+
+        Raises:
+            UsageError: no such experiment.
+            ConflictError: it changed meanwhile.
+        """
+        with self._write() as tx:
+            found = experiment_steps.turn_experiment(tx, turn)
+            outbox.enqueue(tx, notices)
+            return found
+
+    def note_findings(
+        self, experiment_id: str, expected_seq: int, found: Mapping[str, Any]
+    ) -> None:
+        """Keep what a look at an experiment found, if it has not changed meanwhile."""
+        with self._write() as tx:
+            experiment_steps.note_findings(tx, experiment_id, expected_seq, found)
 
     def note_serving(
         self,
@@ -360,6 +395,26 @@ class Ledger(LedgerReader):
         """Tell once that a version does not load, or does again; see ``health.note_health``."""
         with self._write() as tx:
             return health.note_health(tx, record, version, why, notices)
+
+    def note_problems(
+        self,
+        problems: Mapping[str, str],
+        notices: Callable[[int, Sequence[str], Sequence[str]], Sequence[Notice]] = (
+            lambda seq, new, gone: ()
+        ),
+    ) -> bool:
+        """Tell once of what is wrong with the pipeline; see ``health.note_problems``."""
+        with self._write() as tx:
+            return health.note_problems(tx, problems, notices)
+
+    def note_settings(self, settings: Mapping[str, Any], *, by: str | None = None) -> bool:
+        """Keep the settings if they changed; see ``settings_log.note_settings``."""
+        with self.database.read() as connection:
+            last = read_events(connection, self.project, kind=settings_log.CHANGED, limit=1)
+        if last and last[0].facts["digest"] == digest_of(plain(settings)):
+            return False
+        with self._write() as tx:
+            return settings_log.note_settings(tx, settings, by=by or operator())
 
     def add_key(
         self, key_id: str, name: str, scopes: Sequence[str], digest: str, *, by: str
@@ -384,19 +439,30 @@ class Ledger(LedgerReader):
             return outbox.enqueue(tx, notices)
 
     def claim_due(
-        self, now: datetime, *, hold: timedelta = timedelta(minutes=5), limit: int = 20
+        self,
+        now: datetime,
+        *,
+        hold: timedelta = timedelta(minutes=5),
+        limit: int = 20,
+        channel: str | None = None,
     ) -> tuple[OutboxEntry, ...]:
         """Take the alerts that are due, so that no other process sends them too."""
         with self.database.read() as connection:
             if not outbox.has_due(connection, self.project, now):
                 return ()
         with self._write() as tx:
-            return outbox.claim_due(tx, now, hold=hold, limit=limit)
+            return outbox.claim_due(tx, now, hold=hold, limit=limit, channel=channel)
 
-    def mark_delivered(self, key: str) -> None:
-        """An alert arrived."""
+    def mark_delivered(self, *keys: str) -> None:
+        """Alerts arrived, in one message."""
         with self._write() as tx:
-            outbox.mark_delivered(tx, key)
+            for key in keys:
+                outbox.mark_delivered(tx, key)
+
+    def postpone(self, key: str, due: datetime) -> None:
+        """An alert could not be tried, as its channel takes no more for now."""
+        with self._write() as tx:
+            outbox.postpone(tx, key, due)
 
     def mark_failed(self, key: str, error: str, *, due: datetime | None) -> None:
         """An alert did not arrive; it is tried again at ``due``, or never (None)."""

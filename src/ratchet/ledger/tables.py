@@ -395,4 +395,13 @@ experiments = Table(
     Column("decided", Moment),
     Column("verdict", Plain),
     Column("evidence", Json, nullable=False),
+    # The number of the event that changed it last.
+    Column("seq", BigInteger, nullable=False),
+    Column("changed", Moment),
+    Column("rules", Json, nullable=False),
+    Column("record", BigInteger),
+    # When the last entity was assigned.
+    Column("stopped", Moment),
+    Column("by", Plain, nullable=False),
+    Column("reason", Plain, nullable=False),
 )

@@ -98,11 +98,16 @@ def _split_full(ordered: Floats, edges: Floats, cuts: Floats, kind: Kind, most: 
 
 
 def bin_levels(
-    name: str, kind: Kind, counted: Iterable[tuple[str, int]], missing: int
+    name: str,
+    kind: Kind,
+    counted: Iterable[tuple[str, int]],
+    missing: int,
+    *,
+    fewest: int = FEWEST_NAMED,
 ) -> LevelColumn:
-    """The column of a reference whose levels were counted."""
+    """The column of a reference whose levels were counted; those of ``fewest`` rows are named."""
     ranked = sorted(counted, key=lambda item: (-item[1], item[0]))
-    named = [item for item in ranked if item[1] >= FEWEST_NAMED and len(item[0]) <= _LONGEST_NAME][
+    named = [item for item in ranked if item[1] >= fewest and len(item[0]) <= _LONGEST_NAME][
         :NAMED_LEVELS
     ]
     kept = {level for level, _ in named}

@@ -92,16 +92,21 @@ class NumberColumn:
         return cumulative(self.counts)
 
     def groups(self, wanted: int) -> npt.NDArray[np.int64]:
-        """The first bins of about ``wanted`` groups of bins of about equal weight."""
+        """The first bins of about ``wanted`` groups of bins of about equal weight.
+
+        A value that has the weight of a group is a group of its own.
+        """
         made = self._groups.get(wanted)
         if made is None:
-            before = self.shares()[:-1]
-            marks = np.arange(1, wanted) / wanted
-            # The bin whose start lies nearest to the quantile begins a group.
-            after = np.clip(np.searchsorted(before, marks), 1, self.bins - 1)
-            near = np.where(marks - before[after - 1] <= before[after] - marks, after - 1, after)
-            starts = np.unique(np.concatenate([[0], near])) if self.bins > 1 else np.zeros(1)
-            made = self._groups[wanted] = starts.astype(np.int64)
+            upto = np.concatenate([[0], np.cumsum(self.counts)])
+            ranks = np.arange(1, wanted) * self.present // wanted
+            place = np.searchsorted(upto[1:], ranks, side="right").clip(max=self.bins - 1)
+            # A group begins with the value of that rank; inside a bin, at its nearer end.
+            nearer = place + (2 * ranks > upto[place] + upto[place + 1])
+            near = np.where(self.single[place], place, nearer)
+            heavy = np.flatnonzero(self.single & (self.counts * wanted >= self.present))
+            starts = np.unique(np.concatenate([[0], near, heavy, heavy + 1]))
+            made = self._groups[wanted] = starts[starts < self.bins]
         return made
 
     @cached_property

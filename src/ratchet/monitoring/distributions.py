@@ -6,7 +6,7 @@ not needed to run.
 
 from __future__ import annotations
 
-from math import exp, inf, lgamma, log, log1p, pi, sqrt
+from math import exp, lgamma, log, log1p, pi, sqrt
 
 _TINY = 1e-300
 _STEPS = 500
@@ -112,16 +112,3 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 def _apart(value: float) -> float:
     """A divisor that is not 0."""
     return value if abs(value) > _TINY else _TINY
-
-
-def proportions_z(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """How many standard errors two shares differ; (rows with it, rows) each. 0 without rows."""
-    (first, m), (second, n) = before, after
-    if not m or not n:
-        return 0.0
-    pooled = (first + second) / (m + n)
-    spread = pooled * (1 - pooled) * (1 / m + 1 / n)
-    difference = abs(second / n - first / m)
-    if spread <= 0:
-        return inf if difference else 0.0
-    return difference / sqrt(spread)

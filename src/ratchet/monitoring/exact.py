@@ -107,8 +107,11 @@ def _measure_levels(before: pl.Series, after: pl.Series) -> Measured:
 
 
 def _grouped(a: Floats, b: Floats, groups: int) -> tuple[Floats, Floats]:
-    """Shares of both between the quantiles of the first."""
+    """Shares of both between the quantiles of the first; a value as heavy as a group is one."""
     edges = np.unique(a[(np.arange(1, groups) * len(a)) // groups])
+    sizes = np.searchsorted(a, edges, side="right") - np.searchsorted(a, edges, side="left")
+    heavy = edges[sizes * groups >= len(a)]
+    edges = np.unique(np.concatenate([edges, np.nextafter(heavy, np.inf)]))
     ends = [np.concatenate([[0], np.searchsorted(x, edges), [len(x)]]) for x in (a, b)]
     return np.diff(ends[0]) / len(a), np.diff(ends[1]) / len(b)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from ratchet.data.schema import Kind
@@ -124,8 +125,12 @@ class DriftReport:
         return any(column.drifted and column.strength >= 2 for column in self.columns)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; an infinite strength is null."""
-        return asdict(self) | {"alarming": self.alarming}
+        """A JSON object; a threshold that nothing reaches is null."""
+        columns = [
+            asdict(column) | {"threshold": column.threshold if isfinite(column.threshold) else None}
+            for column in self.columns
+        ]
+        return asdict(self) | {"columns": columns, "alarming": self.alarming}
 
 
 def told(column: ColumnDrift) -> str:

@@ -148,7 +148,8 @@ def _reason(
         return "there is no column that could drift"
     if not moved:
         closest = max(judged, key=lambda column: column.strength)
-        return f"none of {len(judged)} columns is beyond its threshold; closest: {told(closest)}"
+        near = f"; closest: {told(closest)}" if closest.strength > 0 else ""
+        return f"none of {len(judged)} columns is beyond its threshold{near}"
     first = "; ".join(told(column) for column in moved[:3])
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     text = f"{len(moved)} of {len(judged)} columns drifted: {first}{more}"

@@ -7,7 +7,7 @@ a shorter time differs more from the rest than a longer one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import pi, sqrt
 from typing import Any
 
@@ -102,7 +102,7 @@ def thresholds_at(
         for name, distances in block["distances"].items():
             if len(distances) >= FEWEST_WINDOWS:
                 column = profile.columns[name]
-                found[name] = [_resized(column, each, block["rows"], rows) for each in distances]
+                found[name] = _resized(column, distances, block["rows"], rows)
         missing |= block["missing"]
     if not found:
         return None
@@ -114,11 +114,16 @@ def _rows_of(block: Mapping[str, Any]) -> int:
     return int(block["rows"])
 
 
-def _resized(column: ProfileColumn, found: float, block: int, rows: int) -> float:
-    """A block's distance as that of a window of another number of rows."""
+def _resized(column: ProfileColumn, found: Sequence[float], block: int, rows: int) -> list[float]:
+    """Blocks' distances as those of windows of another number of rows.
+
+    What of their mean square chance does not explain is due to time, and stays; the spread of
+    their logarithms is taken over as it is.
+    """
     before, after = _by_chance(column, block) ** 2, _by_chance(column, rows) ** 2
-    chance = min(found * found, before)
-    return sqrt(found * found - chance + chance * after / before)
+    lasting = max(0.0, sum(each * each for each in found) / len(found) - before)
+    factor = sqrt((lasting + after) / (lasting + before))
+    return [each * factor for each in found]
 
 
 def _by_chance(column: ProfileColumn, rows: int) -> float:

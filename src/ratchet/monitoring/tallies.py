@@ -87,6 +87,13 @@ def empty_tally(column: ProfileColumn) -> Tally:
     return LevelTally(counts)
 
 
+def tally_column(column: ProfileColumn, values: pl.Series, table: CellTable | None = None) -> Tally:
+    """The tally of a series; ``table`` is quicker where there are many numbers."""
+    if isinstance(column, NumberColumn):
+        return tally_numbers(column, values, table)
+    return tally_levels(column, values)
+
+
 def tally_numbers(column: NumberColumn, values: pl.Series, table: CellTable | None) -> NumberTally:
     """The tally of a series; ``table`` is quicker where there are many values."""
     numbers = number_values(values, column.kind)

@@ -74,10 +74,10 @@ def step_key(
 
 def result_settings(project: Project) -> dict[str, Any]:
     """The settings that can change what a run ends in: not where things are kept, nor alerts,
-    nor how it is served.
+    nor what sets it off, nor how it comes to serve and is served.
     """
     values = project.settings.model_dump(mode="json", by_alias=True)
-    for name in ("alerts", "serving", "storage"):
+    for name in ("alerts", "loop", "rollout", "serving", "storage", "triggers"):
         values.pop(name, None)
     values["data"].pop("source", None)
     values["features"].pop("store", None)

@@ -74,6 +74,7 @@ class Run:
         climbed: the cheaper ways that were tried before it, and why they were not enough.
         report: the run's HTML page, if it has one.
         seconds: wall time.
+        cpu_seconds: processor time of this process and those it started.
         fault: the error that ended a failed run.
     """
 
@@ -96,6 +97,7 @@ class Run:
     update: Rung = "retune"
     climbed: tuple[Climb, ...] = ()
     report: str | None = None
+    cpu_seconds: float = 0.0
     fault: RatchetError | None = None
 
     @property
@@ -127,5 +129,6 @@ class Run:
             "climbed": [climb.to_json() for climb in self.climbed],
             "report": self.report,
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
             "error": self.fault.to_json() if self.fault else None,
         }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ratchet import clock
+from ratchet.ledger.tables import plain
+from ratchet.pipeline.arrivals import look
 from ratchet.pipeline.cache import inputs_key
 from ratchet.pipeline.graph import STEPS
 
 if TYPE_CHECKING:
     from ratchet.ledger.store import Ledger
     from ratchet.project import Project
+    from ratchet.triggers.facts import Arrivals
+    from ratchet.triggers.verdicts import Decision
 
 Action = Literal["train", "skip", "look", "resume", "wait"]
 
@@ -31,32 +36,45 @@ class RunPlan:
     Attributes:
         action: ``train``; ``skip``; ``look`` (the source changed, its content decides);
             ``resume`` an open run; ``wait`` (another process holds the project).
+        tick: what the loop's next tick would do, and what each of its rules sees; None where
+            that was not asked for.
     """
 
     action: Action
     reason: str
     steps: tuple[PlannedStep, ...]
     seconds: float | None
+    tick: Decision | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values."""
-        return {**asdict(self), "steps": [asdict(step) for step in self.steps]}
+        tick = None if self.tick is None else self.tick.to_json()
+        told: dict[str, Any] = plain({**asdict(replace(self, tick=None)), "tick": tick})
+        return told
 
 
 def plan_run(project: Project) -> RunPlan:
-    """Plan the next run. Writes nothing.
+    """Plan the next run, and say what the loop's next tick would do. Writes nothing.
 
     Raises:
         ConfigError, DataError, UnreachableError: as the run would.
     """
+    from ratchet.triggers.decide import decide
+    from ratchet.triggers.facts import Facts
+    from ratchet.triggers.gather import gather
+
+    policy = project.settings.triggers
     if project.settings.storage.ledger == "sqlite" and not (project.state / "ledger.db").exists():
-        return _plan("train", "there was no run yet", None)
+        planned = _plan("train", "there was no run yet", None)
+        return replace(planned, tick=decide(policy, Facts(at=clock.now())))
     with project.open_ledger(create=False) as ledger:
-        return _plan_with(project, ledger)
+        arrivals = look(project, ledger)
+        planned = _plan_with(project, ledger, arrivals)
+        facts = gather(ledger, policy, arrivals, None, clock.now())
+        return replace(planned, tick=decide(policy, facts))
 
 
-def _plan_with(project: Project, ledger: Ledger) -> RunPlan:
-    from ratchet.data.sources.open_source import open_source
+def _plan_with(project: Project, ledger: Ledger, arrivals: Arrivals) -> RunPlan:
     from ratchet.ledger.process import liveness
 
     holder = ledger.holder()
@@ -65,16 +83,11 @@ def _plan_with(project: Project, ledger: Ledger) -> RunPlan:
     left = ledger.unfinished_run()
     if left is not None:
         return _plan("resume", f"run {left.run_id} was left open; it goes on", ledger)
-    data = project.settings.data
-    lake = project.open_lake()
-    latest = lake.latest("data")
+    latest = project.open_lake().latest("data")
     if latest is None:
         return _plan("train", "the table was never read", ledger)
-    source = open_source(
-        project.source_settings(), project.root, columns=data.columns or None, order_by=data.id
-    )
-    if not lake.is_current("data", source):
-        return _plan("look", f"{source.describe()} changed; a new content means training", ledger)
+    if arrivals.changed:
+        return _plan("look", f"{arrivals.source} changed; a new content means training", ledger)
     done = ledger.last_completed(inputs_key(project, latest.digest))
     if done is None:
         return _plan("train", "the settings or the code changed since the last run", ledger)

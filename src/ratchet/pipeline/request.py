@@ -17,6 +17,8 @@ class Request:
         resume: the id of an unfinished run to continue.
         until: the last step to do; the run stays open after it.
         trigger: what set the run off.
+        trigger_key: the trigger's key: one key makes at most one run, and a run of it that was
+            left open goes on.
     """
 
     data: Path | None = None
@@ -25,3 +27,4 @@ class Request:
     resume: str | None = None
     until: str | None = None
     trigger: str = "manual"
+    trigger_key: str | None = None

@@ -20,6 +20,7 @@ from ratchet.pipeline.ending import leave_record, log_step, page_of
 from ratchet.pipeline.graph import STEPS
 from ratchet.pipeline.outcome import Climb, Outcome, Run, StepRecord
 from ratchet.pipeline.request import Request
+from ratchet.pipeline.settings_log import note_settings
 from ratchet.pipeline.step import Reporter, Rung, Silent, Step, StepContext, StepOutput
 from ratchet.pipeline.telling import notices, tell
 from ratchet.pipeline.updating import MADE, climbs, ladder
@@ -60,6 +61,7 @@ def run(
     check_settings(project)
     with project.open_ledger() as ledger:
         with ledger.lease("ratchet run"):
+            note_settings(project, ledger)
             ended = _Session(project, ledger, request, reporter or Silent()).work()
         tell(project, ledger)
     return ended
@@ -76,6 +78,7 @@ class _Session:
         self.request = request
         self.reporter = reporter
         self.began, self.worked = clock.monotonic(), clock.processor()
+        self.laboured = clock.labour()
         self.workspace = Workspace(
             project.open_lake(), project.settings.data, project.settings.training.memory_bytes
         )
@@ -128,16 +131,19 @@ class _Session:
     def _open_run(self) -> str:
         if self.request.resume is not None:
             return self.ledger.resume_run(self.request.resume).run_id
-        left = self.ledger.unfinished_runs()
-        for older in left[1:]:
-            self._abandon(older.run_id, "its process died and a newer run took its place")
-        if left:
-            return self.ledger.resume_run(left[0].run_id).run_id
-        return self._start()
+        left = list(self.ledger.unfinished_runs())
+        key = self.request.trigger_key
+        goes_on = next((run for run in left if key is None or run.trigger_key == key), None)
+        for older in left:
+            if older is not goes_on:
+                self._abandon(older.run_id, "its process died and a newer run took its place")
+        if goes_on is not None:
+            return self.ledger.resume_run(goes_on.run_id).run_id
+        return self._start(self.request.trigger, key)
 
-    def _start(self) -> str:
+    def _start(self, trigger: str, key: str | None) -> str:
         run_id = ids.run_id(clock.now())
-        self.ledger.start_run(run_id, trigger=self.request.trigger)
+        self.ledger.start_run(run_id, trigger=trigger, trigger_key=key)
         return run_id
 
     def _abandon(self, run_id: str, reason: str) -> None:
@@ -148,10 +154,12 @@ class _Session:
         from ratchet.ledger.runs import RunInputs
 
         key = inputs_key(self.project, snapshot["digest"])
-        before = self.ledger.get_run(self.run_id).inputs_key
-        if before is not None and before != key:
+        left = self.ledger.get_run(self.run_id)
+        if left.inputs_key not in (None, key):
             self._abandon(self.run_id, "its process died, and its inputs changed since")
-            self.run_id = self._start()
+            # The key stays with the first: what it set off is gone on with under one of its own.
+            again = None if left.trigger_key is None else f"{left.trigger_key}:again"
+            self.run_id = self._start(left.trigger, again)
         self.ledger.describe_run(
             self.run_id,
             RunInputs(
@@ -361,7 +369,8 @@ class _Session:
             run_id=self.run_id,
             outcome=outcome,
             reason=reason,
-            trigger=self.request.trigger,
+            trigger=self.ledger.get_run(self.run_id).trigger,
+            cpu_seconds=clock.labour() - self.laboured,
             seconds=clock.monotonic() - self.began,
             steps=(*self.records, *missing),
             champion=self.champion,

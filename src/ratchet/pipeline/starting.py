@@ -30,6 +30,7 @@ class Wishes:
     """What the user said; None is to be guessed.
 
     ``expectations`` are added to the guessed suite, in front of it. ``time_budget`` is for a run.
+    With ``production`` what is collected from production comes after the rows of ``data``.
     """
 
     data: str
@@ -41,6 +42,7 @@ class Wishes:
     algorithms: tuple[str, ...] | None = None
     time_budget: str = DEFAULT_TIME
     expectations: tuple[dict[str, Any], ...] = ()
+    production: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,8 @@ def _draft(
         "exclude": list(guessed.exclude) or None,
     }
     source = table.source | {"path": _relative(table.source["path"], root)}
+    if wishes.production:
+        source = {"type": "production", "base": source}
     return Draft(
         project=wishes.name or _name(root, table.source["path"]),
         source=source,

@@ -13,7 +13,8 @@ import numpy as np
 from ratchet.rollout.sequential import distance_bound, effect_path, log_e_path, mean_path
 
 if TYPE_CHECKING:
-    from ratchet.rollout.evidence import Blocks, Evidence, Quality
+    from ratchet.rollout.evidence import Evidence, Quality
+    from ratchet.rollout.requests import Blocks
 
 TESTS = ("errors", "slow_95", "slow_99", "scores", "quality")
 """The tests that ``alpha`` is split between, equally; half of quality's for each kind of rows."""

@@ -6,17 +6,27 @@ is read are the tables of what was served, so a look costs nothing in the server
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from ratchet.data.predictions.joined import joined
-from ratchet.data.predictions.pinned import pin_table
 from ratchet.rollout.losses import Answers, losses_of
+from ratchet.rollout.pair import ARMS, Pair, staged
+from ratchet.rollout.requests import (
+    BACK,
+    Blocks,
+    blocks_of,
+    count,
+    not_finite,
+    read_requests,
+    slow_blocks,
+    slow_limits,
+)
 from ratchet.rollout.sequential import settled_after
 
 if TYPE_CHECKING:
@@ -26,63 +36,11 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-BLOCK = 100
-"""Requests between two looks: within them the share of the new version is counted."""
-GRACE = timedelta(seconds=60)
+GRACE: Final = timedelta(seconds=60)
 """What is younger may still be on its way from a server's log into the lake."""
-BACK = timedelta(days=7)
-"""How far back the champion is looked at for what is slow, and what it never did."""
 
-_OURS = ("champion", "challenger")
-_NOT_FINITE = "score_not_finite"
-_LEAST_SLOW, _ENOUGH = 500, 20_000
 _LEAST_LABELS = 100
 _MOST_ROWS = 500_000
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of a rollout: from when on, its number, and the new version's share (0 to 1)."""
-
-    since: datetime
-    number: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The two versions, and the stages of the rollout so far, oldest first.
-
-    Attributes:
-        promoted: when the new one became champion; None before.
-        classes: of each version's scores in their order; none for regression.
-        loss: what quality is compared by.
-        labels_after: seconds to a label, where somebody said so.
-        kept: what an earlier look settled (``Evidence.settled``).
-    """
-
-    version: int
-    previous: int
-    stages: tuple[Stage, ...]
-    promoted: datetime | None
-    classes: Mapping[int, tuple[Any, ...]]
-    loss: str
-    labels_after: float | None = None
-    kept: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Blocks:
-    """Bad requests, block by block: of the new version, of both, and the new one's share."""
-
-    hits: Floats
-    trials: Floats
-    share: Floats
-
-    @classmethod
-    def none(cls) -> Blocks:
-        """No block."""
-        return cls(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -151,177 +109,28 @@ def gather(lake: Lake, pair: Pair, now: datetime, *, broken: str = "") -> Eviden
     """
     until, began = now - GRACE, pair.stages[0].since
     settled = dict(pair.kept)
-    requests = _requests(lake, pair, until)
+    requests = read_requests(lake, pair, until)
     if "slow" not in settled:
-        settled |= _slow_limits(lake, pair, requests)
+        settled |= slow_limits(lake, pair, requests)
     if "labels_after" not in settled:
-        settled |= _label_age(lake, pair, now)
+        settled |= label_age(lake, pair, now)
     live = requests.filter(pl.col("stage") >= 0)
     rows = _answers(lake, pair, now)
     stage = pair.stages[-1]
     return Evidence(
         until=until,
         requests=requests.filter(pl.col("at") >= stage.since).height,
-        ours=_count(requests, True),
-        others=_count(requests, False),
-        not_finite=_not_finite(lake, pair, began - BACK, until),
+        ours=count(requests, True),
+        others=count(requests, False),
+        not_finite=not_finite(lake, pair, began - BACK, until),
         broken=broken,
-        errors=_blocks(requests, pl.col("failed")),
-        slow95=_slow(live, settled, "p95"),
-        slow99=_slow(live, settled, "p99"),
+        errors=blocks_of(requests, pl.col("failed")),
+        slow95=slow_blocks(live, settled, "p95"),
+        slow99=slow_blocks(live, settled, "p99"),
         scores=_scores(rows, pair),
         quality=_quality(rows, pair, settled.get("labels_after"), now),
         settled=settled,
     )
-
-
-# -- requests ------------------------------------------------------------------------------
-
-
-def _requests(lake: Lake, pair: Pair, until: datetime) -> pl.DataFrame:
-    """One row per request that one version answered alone or failed at, in order of time.
-
-    ``new`` says by which; ``single`` whether its time can be compared: one row, answered first.
-    """
-    began, ended = pair.stages[0].since, pair.promoted or until
-    until = min(ended, until)
-    versions = pl.col("version").is_in([pair.version, pair.previous])
-    answered = (
-        pin_table(lake, "predictions")
-        .scan(
-            ("prediction_id", "at", "version", "arm", "of", "request", "micros"),
-            since=began,
-            until=until,
-        )
-        .filter(versions)
-        .filter(_answered(pair))
-        .group_by(pl.coalesce("request", "prediction_id").alias("id"), "version")
-        .agg(
-            pl.col("at").min(),
-            pl.col("micros").max(),
-            pl.len().alias("rows"),
-            pl.lit(False).alias("failed"),
-        )
-        .with_columns((pl.len().over("id") == 1).alias("alone"))
-    )
-    failed = (
-        pin_table(lake, "failures")
-        .scan(("id", "at", "version", "arm", "micros"), since=began, until=until)
-        .filter(versions)
-        .filter(pl.col("arm").is_in([*_OURS, "shadow"]))
-        .select("id", "version", "at", "micros", rows=pl.lit(1, pl.UInt32), failed=pl.lit(True))
-        .with_columns(pl.lit(True).alias("alone"))
-    )
-    single = (pl.col("rows") == 1) & pl.col("alone") & ~pl.col("failed")
-    found = pl.concat([answered, failed], how="diagonal_relaxed").with_columns(
-        single.alias("single"), (pl.col("version") == pair.version).alias("new")
-    )
-    return _staged(found.sort("at", "id").collect(engine="streaming"), pair)
-
-
-def _answered(pair: Pair) -> pl.Expr:
-    """What counts as an answer of one of the two: as an arm, or in its time as the shadow."""
-    own = pl.col("of").is_null() & pl.col("arm").is_in(_OURS)
-    return own | (pl.col("of").is_not_null() & (pl.col("version") == pair.version))
-
-
-def _staged(frame: pl.DataFrame, pair: Pair) -> pl.DataFrame:
-    """With the number of the stage, its place among the stages, and the share it was to have."""
-    stages = pl.DataFrame(
-        {
-            "since": [stage.since for stage in pair.stages],
-            "stage": [stage.number for stage in pair.stages],
-            "place": range(len(pair.stages)),
-            "share": [stage.share for stage in pair.stages],
-        },
-        schema={
-            "since": pl.Datetime("us", "UTC"),
-            "stage": pl.Int64,
-            "place": pl.Int64,
-            "share": pl.Float64,
-        },
-    ).sort("since")
-    return frame.sort("at").join_asof(
-        stages, left_on="at", right_on="since", check_sortedness=False
-    )
-
-
-def _count(requests: pl.DataFrame, new: bool) -> tuple[int, int]:
-    own = requests.filter(pl.col("new") == new)
-    return own.height, int(own["failed"].sum())
-
-
-def _blocks(requests: pl.DataFrame, bad: pl.Expr) -> Blocks:
-    """Complete blocks of requests, none of which lies in two stages."""
-    if not requests.height:
-        return Blocks.none()
-    order = pl.int_range(pl.len()).over("place") // BLOCK
-    found = (
-        requests.with_columns(order.alias("block"), bad.alias("bad"))
-        .group_by("place", "block", maintain_order=True)
-        .agg(
-            (pl.col("bad") & pl.col("new")).sum().alias("hits"),
-            pl.col("bad").sum().alias("trials"),
-            pl.col("new").mean().alias("share"),
-            pl.len().alias("size"),
-        )
-        .filter((pl.col("size") == BLOCK) & (pl.col("trials") > 0))
-    )
-    columns = (found[name].cast(pl.Float64).to_numpy() for name in ("hits", "trials", "share"))
-    return Blocks(*columns)
-
-
-def _slow_limits(lake: Lake, pair: Pair, requests: pl.DataFrame) -> dict[str, Any]:
-    """Beyond what the champion's requests are slow: its percentiles, of requests not counted."""
-    began = pair.stages[0].since
-    before = (
-        pin_table(lake, "predictions")
-        .scan(
-            ("prediction_id", "at", "version", "arm", "of", "request", "micros"),
-            since=began - BACK,
-            until=began,
-        )
-        .filter((pl.col("version") == pair.previous) & _answered(pair) & pl.col("of").is_null())
-        .group_by(pl.coalesce("request", "prediction_id"))
-        .agg(pl.col("at").min(), pl.col("micros").max(), pl.len().alias("rows"))
-        .filter(pl.col("rows") == 1)
-        .top_k(_ENOUGH, by="at")
-        .collect(engine="streaming")
-    )
-    since = began
-    if before.height < _LEAST_SLOW:
-        alone = requests.filter(pl.col("single") & ~pl.col("new"))
-        if alone.height < _LEAST_SLOW:
-            return {}
-        before = alone.head(_LEAST_SLOW)
-        since = before["at"].max()  # type: ignore[assignment]
-    limits = {name: before["micros"].quantile(q) for name, q in (("p95", 0.95), ("p99", 0.99))}
-    return {"slow": {**limits, "since": since.isoformat()}}
-
-
-def _slow(requests: pl.DataFrame, settled: Mapping[str, Any], name: str) -> Blocks:
-    if "slow" not in settled:
-        return Blocks.none()
-    since = datetime.fromisoformat(settled["slow"]["since"])
-    timed = requests.filter(pl.col("single") & (pl.col("at") > since))
-    return _blocks(timed, pl.col("micros") > settled["slow"][name])
-
-
-def _not_finite(lake: Lake, pair: Pair, since: datetime, until: datetime) -> int:
-    """Requests that only the new version gives no finite score for."""
-    found = (
-        pin_table(lake, "failures")
-        .scan(("at", "version", "error"), since=since, until=until)
-        .filter(pl.col("error") == _NOT_FINITE)
-        .group_by(pl.col("version"))
-        .len()
-        .collect()
-    )
-    counts = dict(found.iter_rows())
-    return 0 if counts.get(pair.previous) else int(counts.get(pair.version, 0))
-
-
-# -- answers and labels --------------------------------------------------------------------
 
 
 def _answers(lake: Lake, pair: Pair, now: datetime) -> pl.DataFrame:
@@ -329,7 +138,7 @@ def _answers(lake: Lake, pair: Pair, now: datetime) -> pl.DataFrame:
     return (
         joined(lake, as_of=now, since=pair.stages[0].since)
         .filter(pl.col("version").is_in([pair.version, pair.previous]))
-        .filter(pl.col("arm").is_in([*_OURS, "shadow"]))
+        .filter(pl.col("arm").is_in([*ARMS, "shadow"]))
         .select(
             "prediction_id", "at", "version", "entity", "of", "scores", "label", "outcome", "delay"
         )
@@ -365,8 +174,11 @@ def _scores(rows: pl.DataFrame, pair: Pair) -> tuple[Floats, Floats]:
     )
 
 
-def _label_age(lake: Lake, pair: Pair, now: datetime) -> dict[str, Any]:
-    """After how long labels are in: of the class whose labels take the longest."""
+def label_age(lake: Lake, pair: Pair, now: datetime) -> dict[str, Any]:
+    """After how long labels are in (``labels_after``): of the class whose labels take the longest.
+
+    Nothing where too few labels came to tell.
+    """
     if pair.labels_after is not None:
         return {"labels_after": pair.labels_after}
     known = (
@@ -420,8 +232,8 @@ def _in_split(rows: pl.DataFrame, pair: Pair) -> pl.DataFrame:
     own = rows.filter(pl.col("of").is_null())
     if pair.promoted is not None:
         own = own.filter(pl.col("at") < pair.promoted)
-    staged = _staged(own, pair)
-    return staged.filter((pl.col("share") > 0) & (pl.col("share") < 1))
+    own = staged(own, pair)
+    return own.filter((pl.col("share") > 0) & (pl.col("share") < 1))
 
 
 def _paired(rows: pl.DataFrame, pair: Pair) -> Floats:
@@ -463,9 +275,3 @@ def _each_loss(rows: pl.DataFrame, pair: Pair) -> Floats:
             answers = Answers.of(rows.filter(pl.Series(own)), pair.classes[version])
             found[own] = losses_of(answers, pair.loss)
     return found
-
-
-def stages_of(changes: Sequence[Stage]) -> tuple[Stage, ...]:
-    """The stages, those that began at one moment as the last of them."""
-    last = {stage.since: stage for stage in changes}
-    return tuple(sorted(last.values(), key=lambda stage: stage.since))

@@ -12,6 +12,7 @@ Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant for distributions.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,19 +50,23 @@ def log_e_path(
     """
     x, n, p = (np.atleast_1d(np.asarray(each, float)) for each in (hits, trials, share))
     ratio, log_weight = _mixture(null)
+    # There are few different shares: one for each stage, or for each count of a block.
+    shares, which = np.unique(p, return_inverse=True)
+    against = np.log1p(shares * (null - 1.0))[:, None]
+    cost = np.log1p(shares[:, None] * (ratio - 1.0)) - against
+    gain = np.log(ratio / null)
     found = np.empty(len(x))
     reached = np.zeros(len(ratio))
     for first in range(0, len(x), _CHUNK):
         part = slice(first, first + _CHUNK)
-        against = np.log1p(p[part] * (null - 1.0))
-        step = np.log1p(p[part, None] * (ratio - 1.0)) - against[:, None]
-        step = x[part, None] * np.log(ratio / null) - n[part, None] * step
+        step = x[part, None] * gain - n[part, None] * cost[which[part]]
         paths = reached + np.cumsum(step, axis=0)
         reached = paths[-1]
         found[part] = _log_sum(paths + log_weight)
     return found
 
 
+@cache
 def _mixture(null: float) -> tuple[Floats, Floats]:
     """Odds and the logarithms of their weights, which sum to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import isfinite
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from ratchet.serving.http import ProblemError
-from ratchet.serving.inspection import Inspection, is_moment, wrong_value
+from ratchet.serving.inspection import Inspection, check_id, is_moment, wrong_value
 from ratchet.serving.problems import UNREADABLE, not_json, path_of, too_many, words_of
 from ratchet.serving.row_types import make_row_types
 
@@ -209,6 +210,8 @@ class Codec:
         """Rows with whom they are about."""
         if self._id_of is None:
             return [*map(Asked, rows)]
+        if len(rows) > 1 and all(map(is_, map(self._id_of, rows), repeat(UNSET))):
+            return [*map(Asked, rows)]
         ids = map(self._id_of, rows)
         return [
             Asked(row, (value if type(value) is str else _entity(value)) or None)
@@ -278,13 +281,12 @@ class Codec:
         ids = [raw["id"]] if single else _a_list(raw["ids"], "ids")
         _check_count(ids, most)
         for place, each in enumerate(ids):
+            field = "id" if single else f"ids[{place}]"
             if isinstance(each, bool) or not isinstance(each, str | int) or each == "":
                 raise ProblemError(
-                    422,
-                    "wrong_type",
-                    "An id must be text or a whole number",
-                    field="id" if single else f"ids[{place}]",
+                    422, "wrong_type", "An id must be text or a whole number", field=field
                 )
+            check_id(each, field)
         name, other = ("record", "records") if single else ("records", "record")
         if other in raw:
             raise _one_of()

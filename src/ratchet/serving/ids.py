@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import secrets
 
+import numpy as np
+
 _COUNT = 1 << 24
+_BYTES = 15
+_FEW = 64
+"""Ids made one by one; NumPy makes a thousand in the time of two hundred, but begins slowly."""
 
 
 class PredictionIds:
@@ -23,6 +28,10 @@ class PredictionIds:
         """``count`` ids for the time ``at``, microseconds since 1970."""
         head, first = f"{at:014x}{self._process}", self._next
         self._next = (first + count) % _COUNT
-        if count == 1:
-            return [f"{head}{first:06x}"]
-        return [f"{head}{number % _COUNT:06x}" for number in range(first, first + count)]
+        if count <= _FEW:
+            return [f"{head}{number % _COUNT:06x}" for number in range(first, first + count)]
+        digits = np.empty((count, _BYTES), np.uint8)
+        digits[:, :-3] = np.frombuffer(bytes.fromhex(head), np.uint8)
+        numbers = np.arange(first, first + count, dtype=">u4")
+        digits[:, -3:] = numbers.view(np.uint8).reshape(count, 4)[:, 1:]
+        return digits.tobytes().hex(" ", _BYTES).split(" ")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 """The integers a column holds."""
 
+LONGEST_ID = 500
+"""Characters of an id: what feedback may name an entity by."""
+
 _LARGEST = 2**1024 - 2**970  # the largest float64
 _ARTICLE: Final[dict[str, str]] = {
     "integer": "a whole number of at most 64 bits",
@@ -100,6 +103,8 @@ class Inspection:
                 f'Column "{name}" must hold text or a number',
                 field=f"{where}.{name}",
             )
+        if name == self._id:
+            check_id(value, f"{where}.{name}")
         return value
 
     def _value(self, value: Any, each: Expected, where: str) -> Any:
@@ -140,6 +145,14 @@ class Inspection:
             f'The column "{told}" is unknown',
             field=f"{where}.{told}",
             fix=fix,
+        )
+
+
+def check_id(value: Any, field: str) -> None:
+    """Refuse an id that is too long to be written again and again."""
+    if isinstance(value, str) and len(value) > LONGEST_ID:
+        raise ProblemError(
+            422, "wrong_type", f"An id holds at most {LONGEST_ID} characters", field=field
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from msgspec.structs import astuple
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ratchet.serving.codec import Asked, Codec
     from ratchet.serving.resident import Resident
 
-_FEW = 16
+Columns: TypeAlias = Sequence[Sequence[Any]]
+
+FEW = 16
 """Rows encoded one by one: measured, a table of 19 columns costs as much as 20 rows."""
 
 
@@ -32,6 +35,13 @@ class UnansweredError(Exception):
         self.code = code
 
 
+def columns_of(asked: Sequence[Asked]) -> Columns:
+    """The values of rows by column, in the order of their codec's ``names``."""
+    values = list(chain.from_iterable(map(astuple, [each.row for each in asked])))
+    width = len(values) // len(asked)
+    return [values[place::width] for place in range(width)]
+
+
 class Lane:
     """A version's way from checked rows to scores and labels; safe to use from several threads.
 
@@ -41,6 +51,7 @@ class Lane:
 
     Attributes:
         version: its number; ``text`` is the same as text.
+        names: of the rows' columns, in their order; those of ``optional`` a row may lack.
     """
 
     def __init__(self, resident: Resident, codec: Codec) -> None:
@@ -58,11 +69,15 @@ class Lane:
         self._by_record = self._composite.derives or any(
             held.get(column.name, column.kind) != column.kind for column in model.signature.inputs
         )
+        self.names, self.optional = codec.names, codec.names[len(codec.columns) :]
         names = [each.name for each in codec.columns]
         self._paths = [ColumnPath(each.encoders, names) for each in self._composite.recipes]
 
-    def score(self, asked: Sequence[Asked]) -> list[list[float]]:
+    def score(self, asked: Sequence[Asked], columns: Columns | None = None) -> list[list[float]]:
         """The scores of rows, each (k,) in the order of ``classes``, or the estimate (1,).
+
+        Args:
+            columns: the rows' values by column, if somebody has them already.
 
         Raises:
             UnansweredError: a score is not finite.
@@ -72,7 +87,7 @@ class Lane:
             if self._by_record:
                 scores = self._score_records([each.record for each in asked])
             else:
-                scores = self._composite.score_encoded(self._encode(asked))
+                scores = self._composite.score_encoded(self._encode(asked, columns))
         except DataError as error:
             raise ProblemError(
                 422, error.name, "A value cannot be read by the model", why=error.what
@@ -96,15 +111,16 @@ class Lane:
         ends = self._ends
         return None if ends is None else (scores[0] + ends[0], scores[0] + ends[1])
 
-    def _encode(self, asked: Sequence[Asked]) -> list[Matrix]:
+    def _encode(self, asked: Sequence[Asked], columns: Columns | None) -> list[Matrix]:
         if len(asked) == 1:
             values = astuple(asked[0].row)
             return [path.row(values) for path in self._paths]
-        rows = [astuple(each.row) for each in asked]
-        if len(rows) <= _FEW:
+        if len(asked) <= FEW:
+            rows = [astuple(each.row) for each in asked]
             return [np.concatenate([path.row(row) for row in rows]) for path in self._paths]
-        columns = list(zip(*rows, strict=True))
-        return [path.table(columns, len(rows)) for path in self._paths]
+        if columns is None:
+            columns = columns_of(asked)
+        return [path.table(columns, len(asked)) for path in self._paths]
 
     def _score_records(self, records: list[dict[str, Any]]) -> Scores:
         if len(records) == 1:

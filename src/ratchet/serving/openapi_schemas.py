@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratchet.packaging.predictions import class_name
+from ratchet.serving.inspection import LONGEST_ID
+from ratchet.serving.protocols.outputs import output_tensors
 from ratchet.serving.protocols.tensors import DATATYPES, KNOWN
 
 if TYPE_CHECKING:
@@ -77,14 +79,14 @@ def make_schemas(served: Served) -> dict[str, Schema]:
     row = _row(served)
     return {
         "Record": row,
-        "PartialRecord": {**row, "required": [], "description": _PARTIAL},
+        "PartialRecord": _partial(row, served.id),
         "Prediction": _prediction(served),
         "PredictRequest": _predict_request(served),
         "Feedback": _feedback(served.labels),
         "FeedbackRequest": {"anyOf": [ref("Feedback"), _object({"feedback": _list("Feedback")})]},
         "Invocation": _invocation(row, [column.name for column in served.columns]),
         "InvocationAnswer": _invocation_answer(served.signature),
-        "InferenceRequest": _inference_request(served.columns),
+        "InferenceRequest": _inference_request(served.columns, served.signature),
         "InferenceAnswer": _inference_answer(),
         "Problem": _PROBLEM,
         "MlflowError": _object({"error_code": _STRING, "message": _STRING}, closed=False),
@@ -134,11 +136,21 @@ def _row(served: Served) -> Schema:
         value = typical.get(column.name)
         properties[column.name] = schema if value is None else {**schema, "examples": [value]}
     for name in served.also:
-        kinds = [*_KEY["anyOf"], {"type": "null"}]
-        properties[name] = {"anyOf": kinds, "description": _ALSO[name == served.id]}
+        kinds = ["string", "integer", "null"] if name == served.id else ["string", "number", "null"]
+        properties[name] = {"type": kinds, "description": _ALSO[name == served.id]}
+        if name == served.id:
+            properties[name]["maxLength"] = LONGEST_ID
     optional = [column.name for column in served.columns if not column.required]
     row = _object(properties, optional=[*optional, *served.also])
     return {**row, "description": "null says that a value is missing."}
+
+
+def _partial(row: Schema, name: str | None) -> Schema:
+    """What a request itself knows of a row whose id stands beside it."""
+    told = {**row, "required": [], "description": _PARTIAL}
+    if name is not None:
+        told["properties"] = {**row["properties"], name: {"description": "Not looked at."}}
+    return told
 
 
 _ALSO = (
@@ -248,9 +260,10 @@ def _tensor(*, needs_data: bool = True) -> Schema:
     return _object(told, optional=optional, closed=False)
 
 
-def _inference_request(columns: Sequence[Expected]) -> Schema:
+def _inference_request(columns: Sequence[Expected], signature: Signature) -> Schema:
     told = ", ".join(f"{column.name} {DATATYPES[column.kind]}" for column in columns[:50])
-    wanted = _object({"name": _STRING, "parameters": {"type": "object"}}, closed=False)
+    outputs = {"enum": [tensor["name"] for tensor in output_tensors(signature)]}
+    wanted = _object({"name": outputs, "parameters": {"type": ["object", "null"]}}, closed=False)
     return _object(
         {
             "inputs": {

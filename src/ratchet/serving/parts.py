@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ratchet.serving.lane import Lane
+from ratchet.serving.lane import FEW, Columns, Lane, columns_of
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ratchet.serving.desk import Desk
 
 Row = TypeVar("Row")
+Places = TypeVar("Places", range, list[int])
+
+MOST = 1_024
+"""Rows of a part."""
 
 
 class Part(msgspec.Struct, gc=False):
@@ -25,6 +29,7 @@ class Part(msgspec.Struct, gc=False):
         ids: of the predictions.
         places: of the rows in the request; None where they are all of it.
         scores: (rows, k), once they are there; ``labels`` likewise, None for regression.
+        columns: the rows' values by column, once somebody needed them.
     """
 
     arm: str
@@ -35,6 +40,20 @@ class Part(msgspec.Struct, gc=False):
     places: Sequence[int] | None = None
     scores: Sequence[list[float]] = ()
     labels: Sequence[Label | None] = ()
+    columns: Columns | None = None
+
+    def score(self) -> None:
+        """Have the lane answer the rows; raises what ``Lane.score`` does."""
+        if len(self.asked) <= FEW:
+            self.take(self.lane.score(self.asked))
+        else:
+            self.take(self.lane.score(self.asked, self.by_column()))
+
+    def by_column(self) -> Columns:
+        """The values of each column, in the order of the lane's ``names``."""
+        if self.columns is None:
+            self.columns = columns_of(self.asked)
+        return self.columns
 
     def take(self, scores: Sequence[list[float]]) -> None:
         """Keep the scores, and what they decide."""
@@ -46,13 +65,21 @@ def divide(
 ) -> list[Part]:
     """Rows by the arm that answers them; all by ``version`` where one is asked for.
 
+    Of very many rows an arm has several parts, so that others get their turn between them.
+
     Raises:
         ProblemError: 404 where ``version`` is not loaded.
     """
-    if version is not None:
-        return [Part(*desk.pinned(version), at, asked, ids)]
-    if desk.only is not None or len(asked) == 1:
-        return [Part(*desk.choose(asked[0].entity, ids[0]), at, asked, ids)]
+    if version is not None or desk.only is not None or len(asked) == 1:
+        arm, lane = (
+            desk.choose(asked[0].entity, ids[0]) if version is None else desk.pinned(version)
+        )
+        if len(asked) <= MOST:
+            return [Part(arm, lane, at, asked, ids)]
+        return [
+            Part(arm, lane, at, asked[own.start : own.stop], ids[own.start : own.stop], own)
+            for own in _slices(range(len(asked)))
+        ]
     places: dict[str, list[int]] = {}
     lanes: dict[str, Lane] = {}
     for place, (each, own) in enumerate(zip(asked, ids, strict=True)):
@@ -60,8 +87,13 @@ def divide(
         places.setdefault(arm, []).append(place)
     return [
         Part(arm, lanes[arm], at, [asked[i] for i in own], [ids[i] for i in own], own)
-        for arm, own in places.items()
+        for arm, all_of_it in places.items()
+        for own in _slices(all_of_it)
     ]
+
+
+def _slices(places: Places) -> list[Places]:
+    return [places[start : start + MOST] for start in range(0, len(places), MOST)]
 
 
 def in_order(parts: Sequence[Part], rows: Sequence[Row]) -> list[Row]:
@@ -72,4 +104,6 @@ def in_order(parts: Sequence[Part], rows: Sequence[Row]) -> list[Row]:
 
 def names_of(parts: Sequence[Part]) -> tuple[str, str]:
     """Arm and version of a request, for metrics."""
-    return (parts[0].arm, parts[0].lane.text) if len(parts) == 1 else ("mixed", "mixed")
+    first = parts[0]
+    alone = len(parts) == 1 or all(each.arm == first.arm for each in parts)
+    return (first.arm, first.lane.text) if alone else ("mixed", "mixed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,18 @@ class Privacy:
         return {
             name: self.digest(value) if name in self._hash and value is not None else value
             for name, value in record.items()
+            if name not in self._drop
+        }
+
+    def columns(
+        self, names: Iterable[str], columns: Iterable[Sequence[Any]]
+    ) -> dict[str, Sequence[Any]]:
+        """As ``values``, of many records by column."""
+        return {
+            name: [None if value is None else self.digest(value) for value in column]
+            if name in self._hash
+            else column
+            for name, column in zip(names, columns, strict=True)
             if name not in self._drop
         }
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 
 from ratchet import clock
 from ratchet.data.predictions.log import LogFullError
-from ratchet.data.predictions.records import Failed, Feedback, Served
+from ratchet.data.predictions.records import Batch, Failed, Feedback, Served
 from ratchet.errors import StorageError
 from ratchet.serving.http import ProblemError
 from ratchet.serving.trouble import Trouble
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ratchet.serving.privacy import Privacy
     from ratchet.serving.settings import LogSettings
 
+MANY = 12
+"""Rows that are one record, column by column; fewer are one each."""
 RETRY_AFTER = 5
 """Seconds that a client should wait while the log takes nothing: compaction makes room."""
 
@@ -64,17 +67,72 @@ class Recorder:
         self,
         part: Part,
         micros: int,
-        requests: Iterable[str | None],
-        of: Iterable[str | None] = repeat(None),
+        request: str | Sequence[str | None] | None = None,
+        of: Sequence[str] | None = None,
     ) -> list[bytes]:
         """Answered rows as they are logged. Their values come from a codec: they need no check.
 
         Args:
             micros: time in the server.
-            requests: the id of each row's request; it may be endless, and so may ``of``.
+            request: the id of the rows' request; or that of each.
             of: the predictions that the rows shadow.
         """
+        if len(part.asked) >= MANY:
+            columns = self._columns(part)
+            if columns is not None:
+                return [self._batch(part, columns, micros, request, of)]
+        return self._rows(part, micros, request, of)
+
+    def _columns(self, part: Part) -> dict[str, Sequence[Any]] | None:
+        """What is logged of the rows by column; None where some have a column others have not."""
+        found = dict(zip(part.lane.names, part.by_column(), strict=True))
+        for name in part.lane.optional:
+            absent = found[name].count(UNSET)
+            if absent == len(part.asked):
+                del found[name]
+            elif absent:
+                return None
+        return found if self.privacy.keeps_all else self.privacy.columns(found, found.values())
+
+    def _batch(
+        self,
+        part: Part,
+        columns: dict[str, Sequence[Any]],
+        micros: int,
+        request: str | Sequence[str | None] | None,
+        of: Sequence[str] | None,
+    ) -> bytes:
+        """The rows as one record."""
+        entities: Sequence[str | None] = [each.entity for each in part.asked]
+        if not self.privacy.keeps_all:
+            entities = [*map(self.privacy.entity, entities)]
+        return self._encode(
+            Batch(
+                at=part.at,
+                version=part.lane.version,
+                arm=part.arm,
+                names=[*columns],
+                values=[*columns.values()],
+                ids=part.ids,
+                scores=part.scores,
+                labels=part.labels if part.lane.classes else None,
+                entities=entities if any(entities) else None,
+                micros=micros,
+                of=of,
+                request=request,
+            )
+        )
+
+    def _rows(
+        self,
+        part: Part,
+        micros: int,
+        request: str | Sequence[str | None] | None,
+        of: Sequence[str] | None,
+    ) -> list[bytes]:
+        """The rows as a record each."""
         asked, privacy = part.asked, self.privacy
+        requests = request if isinstance(request, list) else repeat(request)
         if privacy.keeps_all and not asked[0].row.renamed:
             features = [each.row for each in asked]
             entities = [each.entity for each in asked]
@@ -85,23 +143,30 @@ class Recorder:
         return [
             encode(Served(own, at, version, arm, row, scores, label, who, micros, other, request))
             for own, row, scores, label, who, other, request in zip(
-                part.ids, features, part.scores, part.labels, entities, of, requests, strict=False
+                part.ids,
+                features,
+                part.scores,
+                part.labels,
+                entities,
+                of or repeat(None),
+                requests,
+                strict=False,
             )
         ]
 
-    async def keep(self, payloads: Sequence[bytes]) -> None:
-        """Log answers, all or none.
+    async def keep(self, payloads: Sequence[bytes], rows: int) -> None:
+        """Log answers, all or none; ``payloads`` hold so many ``rows``.
 
         Raises:
             ProblemError: 503 where the log takes nothing and the settings say ``refuse``.
         """
-        if not self._append(payloads) and self._refuse:
+        if not self._append(payloads, rows) and self._refuse:
             raise _unlogged()
         if self._waits and not self._failing:
             try:
                 await self._log.durable()
             except StorageError as error:
-                self._lost(error, payloads)
+                self._lost(error, rows)
                 if self._refuse:
                     raise _unlogged() from None
 
@@ -115,29 +180,29 @@ class Recorder:
             self._log.append([self._encode(item) for item in items])
             await self._log.durable()
         except StorageError as error:
-            self._lost(error, ())
+            self._lost(error, 0)
             raise _unlogged() from None
         self._failing = False
 
     def note(self, record: Failed) -> bool:
         """Log what nobody waits for; whether that went well."""
-        return self._append([self._encode(record)])
+        return self._append([self._encode(record)], 1)
 
-    def note_all(self, payloads: Sequence[bytes]) -> bool:
+    def note_all(self, payloads: Sequence[bytes], rows: int) -> bool:
         """Log rows that nobody waits for; whether that went well."""
-        return self._append(payloads)
+        return self._append(payloads, rows)
 
-    def _append(self, payloads: Sequence[bytes]) -> bool:
+    def _append(self, payloads: Sequence[bytes], rows: int) -> bool:
         try:
             self._log.append(payloads if len(payloads) != 1 else payloads[0])
         except StorageError as error:
-            self._lost(error, payloads)
+            self._lost(error, rows)
             return False
         self._failing = False
         return True
 
-    def _lost(self, error: StorageError, payloads: Sequence[Any]) -> None:
-        self._metrics.unlogged(len(payloads))
+    def _lost(self, error: StorageError, rows: int) -> None:
+        self._metrics.unlogged(rows)
         self._failed_at = clock.monotonic()
         if not self._failing:
             self._failing = True

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ratchet.config.durations import parse_duration
@@ -22,7 +23,7 @@ from ratchet.packaging.heap import release_heap
 from ratchet.serving.codec import Codec
 from ratchet.serving.resident import Resident, load_resident
 from ratchet.serving.router import Router
-from ratchet.serving.trouble import Failures, Trouble, cause_of
+from ratchet.serving.trouble import Failures, Trouble, cause_of, recovery_of
 
 if TYPE_CHECKING:
     from ratchet.ledger.store import Ledger
@@ -292,7 +293,8 @@ class Residence:
             return
         told = self._ledger.events(kind=FAILED, after=wanted.seq)
         for number in sorted({event.facts["version"] for event in told} & now.residents.keys()):
-            self._ledger.note_serving(wanted.seq, number, "")
+            notices = partial(recovery_of, self._site, number, wanted.seq)
+            self._ledger.note_serving(wanted.seq, number, "", notices)
 
 
 def _seq(traffic: Traffic | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ratchet.serving.inspection import HIGHEST, LOWEST
+from ratchet.serving.inspection import HIGHEST, LONGEST_ID, LOWEST
 
 if TYPE_CHECKING:
     from ratchet.serving.codec import Expected
@@ -22,6 +22,7 @@ _STRICT: Final[dict[str, Any]] = {
     "date": str | None,
     "datetime": str | None,
 }
+_ID: Final[Any] = Annotated[str, Meta(max_length=LONGEST_ID)] | int | None
 _AWKWARD: Final = re.compile(r'[\x00-\x1f"\\]')
 
 
@@ -49,7 +50,7 @@ def make_row_types(
         for place, each in enumerate(columns)
     ]
     for place, name in enumerate(also, len(columns)):
-        kind = str | int | None if name == id_column else str | int | float | None
+        kind = _ID if name == id_column else str | int | float | None
         fields.append((f"c{place}", kind | UnsetType, UNSET))
     stand_ins = {name: f"\ue000{place}" for place, name in enumerate(names) if is_awkward(name)}
     row = msgspec.defstruct(

@@ -217,12 +217,14 @@ class Service:
             request.arm, request.version = names_of(parts)
             request.rows = len(asked)
         for part in parts:
-            part.take(await self._score(part))
+            await self._score(part)
         micros = int((clock.monotonic() - began) * 1e6)
         payloads: list[bytes] = []
         for part in parts:
-            payloads += self._recorder.payloads(part, micros, repeat(request_id))
-        await self._recorder.keep(payloads)
+            payloads += self._recorder.payloads(part, micros, request_id)
+            if len(parts) > 1:
+                await asyncio.sleep(0)  # many rows take a while, and others wait
+        await self._recorder.keep(payloads, len(asked))
         for part in parts:
             self.metrics.answered(part.arm, part.lane.text, len(part.ids))
             if desk.shadows:
@@ -250,14 +252,14 @@ class Service:
         """What of a row may be written; feedback by entity needs it too."""
         return self._recorder.privacy
 
-    async def _score(self, part: Part) -> list[list[float]]:
-        """The scores of a part's rows; what a version cannot answer is logged."""
-        lane, asked = part.lane, part.asked
+    async def _score(self, part: Part) -> None:
+        """Have a part's rows scored; what a version cannot answer is logged."""
+        lane = part.lane
         try:
-            if len(asked) <= INLINE:
-                return lane.score(asked)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lane.score, asked)
+            if len(part.asked) <= INLINE:
+                part.score()
+            else:
+                await asyncio.get_running_loop().run_in_executor(self._pool, part.score)
         except ProblemError:
             raise
         except UnansweredError as error:
@@ -286,10 +288,11 @@ class Service:
 def _answers(part: Part) -> list[Answered]:
     lane, arm = part.lane, part.arm
     version, classes = lane.version, lane.classes
-    rows = zip(part.ids, part.labels, part.scores, strict=True)
     if lane.has_interval:
+        rows = zip(part.ids, part.labels, part.scores, strict=True)
         return [
             Answered(own, version, arm, label, scores, classes, lane.interval(scores))
             for own, label, scores in rows
         ]
-    return [Answered(own, version, arm, label, scores, classes) for own, label, scores in rows]
+    same = repeat(version), repeat(arm)
+    return [*map(Answered, part.ids, *same, part.labels, part.scores, repeat(classes))]

@@ -111,7 +111,7 @@ class Shadowing:
         began = clock.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            part.take(await loop.run_in_executor(self._pool, lane.score, asked))
+            await loop.run_in_executor(self._pool, part.score)
         except UnansweredError as error:
             return error.code
         except ProblemError as error:
@@ -119,9 +119,11 @@ class Shadowing:
         except Exception as error:  # noqa: BLE001 - whatever a shadow does, the others go on
             return type(error).__name__
         micros = int((clock.monotonic() - began) * 1e6 / len(asked))
-        requests = [some.request for some in taken for _ in some.asked]
+        named = any(some.request is not None for some in taken)
+        requests = [some.request for some in taken for _ in some.asked] if named else None
         of = [own for some in taken for own in some.ids]
-        if self._recorder.note_all(self._recorder.payloads(part, micros, requests, of)):
+        payloads = self._recorder.payloads(part, micros, requests, of)
+        if self._recorder.note_all(payloads, len(asked)):
             self._metrics.answered(SHADOW, lane.text, len(asked))
         return ""
 

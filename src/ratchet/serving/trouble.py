@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from ratchet.ledger.traffic import Pinned, Traffic
 from ratchet.serving.resident import Stamp, stamp_of
 
 if TYPE_CHECKING:
+    from ratchet.alerts.settings import Occasion
     from ratchet.ledger.store import Ledger
     from ratchet.serving.site import Site
 
@@ -126,13 +127,28 @@ def cause_of(error: Exception) -> str:
 
 def notices_of(site: Site, trouble: Trouble, seq: int) -> tuple[Message, ...]:
     """The alerts that tell of a trouble, whose event has the number ``seq``."""
+    reason = f"{trouble}. {trouble.fix}".strip()
+    facts = {"version": trouble.version, "record": trouble.record, "event": seq}
+    return _numbered(site, "unhealthy", reason, facts, seq)
+
+
+def recovery_of(site: Site, version: int, record: int, seq: int) -> tuple[Message, ...]:
+    """The alerts that tell that a version loads after all, by the event of the number ``seq``."""
+    facts = {"version": version, "record": record, "event": seq}
+    return _numbered(site, "recovered", f"Version {version} loads and serves again.", facts, seq)
+
+
+def _numbered(
+    site: Site, occasion: Occasion, reason: str, facts: Mapping[str, object], seq: int
+) -> tuple[Message, ...]:
     messages = compose(
         site.alerts,
-        "unhealthy",
+        occasion,
         project=site.project,
-        reason=f"{trouble}. {trouble.fix}".strip(),
+        reason=reason,
         at=clock.now(),
-        facts={"version": trouble.version, "record": trouble.record, "event": seq},
+        facts=facts,
+        topic=f"serving version {facts['version']}",
     )
     # Two troubles of one second are two pieces of news.
     return tuple(

@@ -29,6 +29,8 @@ from ratchet.serving.residence import Residence
 from ratchet.serving.service import Service
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from ratchet.ledger.store import Ledger
     from ratchet.serving.board import Board
     from ratchet.serving.settings import ServingSettings
@@ -47,6 +49,7 @@ def assemble(
     tell: Callable[[str], None] = lambda told: None,
     access: Access | None = None,
     deliver: Callable[[Ledger], object] | None = None,
+    watch: Callable[[Ledger], Collector] | None = None,
 ) -> Plant:
     """Everything that one process needs to answer requests, loaded and proven.
 
@@ -55,6 +58,7 @@ def assemble(
         tell: writes a line for people.
         access: is told of every request after its answer.
         deliver: sends the alerts that wait in the ledger.
+        watch: makes of the ledger more to tell in the metrics.
 
     Raises:
         EnvironmentFault: the ledger or the log's folder cannot be used.
@@ -71,6 +75,8 @@ def assemble(
         raise
     metrics = Metrics()
     metrics.add(board)
+    if watch is not None:
+        metrics.add(watch(ledger))
     lookup = None if site.id is None else _lookup(site, metrics)
     service = Service(site, residence, log, metrics, lookup, on_trouble=news.alert)
     routes = make_routes(service)

@@ -13,12 +13,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ratchet import clock
+from ratchet.alerts.channels import open_channel
 from ratchet.alerts.delivery import DeliveryFailed
 from ratchet.alerts.mail import open_mail
 from ratchet.alerts.messages import compose
@@ -178,7 +182,10 @@ def test_down_at_first_then_delivered_once(ledger: Ledger) -> None:
     entry = next(entry for entry in ledger.outbox() if entry.channel == "slack")
     assert headers["Idempotency-Key"] == entry.key
     assert headers["Content-Type"].startswith("application/json")
-    assert body["text"] == "churn: the run failed, the old model stays (run r1). no rows"
+    assert body["title"] == "churn: the run failed, the old model stays (run r1)"
+    assert body["text"].startswith(body["title"] + "\nno rows\n")
+    assert "Ratchet did: " in body["text"]
+    assert "You should: See the step and the error with `ratchet show r1`" in body["text"]
     assert (body["occasion"], body["run_id"], body["reason"]) == ("failed", "r1", "no rows")
     assert len(sink.mails) == 1
     assert "To: team@example.org" in sink.mails[0]
@@ -281,3 +288,110 @@ def test_starttls_keeps_the_password_secret(
     verbs = [line.split()[0].upper() for line in sink.said]
     assert verbs.index("STARTTLS") < verbs.index("AUTH")
     assert len(sink.mails) == 1
+
+
+class _Inbox:
+    """What a mail server took, for aiosmtpd."""
+
+    def __init__(self) -> None:
+        self.mails: list[Any] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append((session.auth_data, envelope))
+        return "250 kept"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_real_mail_server_takes_it_with_starttls_and_login(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controllers = pytest.importorskip("aiosmtpd.controller")
+    from aiosmtpd.smtp import AuthResult
+
+    def check(server: Any, session: Any, envelope: Any, how: str, given: Any) -> Any:
+        return AuthResult(success=(given.login, given.password) == (b"anna", b"hu sh"))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    inbox = _Inbox()
+    server = controllers.Controller(
+        inbox,
+        hostname="127.0.0.1",
+        port=free_port(),
+        tls_context=context,
+        require_starttls=True,
+        auth_required=True,
+        authenticator=check,
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server.start()
+    try:
+        place = f"127.0.0.1:{server.port}?to=team@example.org&from=ratchet@example.org"
+        facts = {"failed_checks": ["tenure < 0 in 12 rows"]}
+        alert = (AlertSettings(url="smtp://h?to=a@b.c"),)
+        (told,) = compose(
+            alert, "failed", project="churn", reason="bad data", at=AT, run_id="r1", facts=facts
+        )
+        with pytest.raises(DeliveryFailed, match="hung up at the login"):
+            open_mail(f"smtp://anna:wrong@{place}", 5.0).send(told.body, told.key)
+        open_mail(f"smtp://anna:hu%20sh@{place}", 5.0).send(told.body, told.key)
+    finally:
+        server.stop()
+    ((_, envelope),) = inbox.mails
+    mail = message_from_bytes(envelope.content, policy=default)
+    assert envelope.rcpt_tos == ["team@example.org"]
+    assert mail["Subject"] == "churn: the run failed, the old model stays (run r1)"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    plain, page = mail.iter_parts()
+    assert plain.get_content_type() == "text/plain"
+    assert "failed checks: tenure < 0 in 12 rows" in plain.get_content()
+    assert "tenure &lt; 0 in 12 rows" in page.get_content()
+    assert "You should:" in page.get_content()
+
+
+def test_apprise_carries_it_and_a_dead_service_is_a_failure() -> None:
+    pytest.importorskip("apprise")
+    alerts = (AlertSettings(url="jsons://h", name="ops"),)
+    (told,) = compose(alerts, "failed", project="churn", reason="no rows", at=AT, run_id="r1")
+    with web_server() as hook:
+        port = hook.server_port
+        open_channel(f"json://anna:hush@127.0.0.1:{port}/x", 5.0).send(told.body, told.key)
+        hook.answer = 503
+        with pytest.raises(DeliveryFailed, match="json: the service answered 503") as caught:
+            open_channel(f"json://anna:hush@127.0.0.1:{port}/x", 5.0).send(told.body, told.key)
+        assert "hush" not in str(caught.value)
+    with pytest.raises(DeliveryFailed, match="does not answer"):
+        open_channel(f"json://127.0.0.1:{port}/x", 0.5).send(told.body, told.key)
+    with pytest.raises(DeliveryFailed, match="cannot read the address") as caught:
+        open_channel("slack://hush", 0.5).send(told.body, told.key)
+    assert "hush" not in str(caught.value)
+    _, headers, body = hook.got[0]
+    assert headers["Idempotency-Key"] == told.key
+    assert (body["title"], body["type"]) == (told.body["title"], "failure")
+    assert body["message"].startswith("no rows")
+    assert "You should:" in body["message"]
+
+
+def test_an_outage_ends_in_one_message_with_a_count_and_one_of_recovery(ledger: Ledger) -> None:
+    port = free_port()
+    alerts = (AlertSettings(url=f"http://127.0.0.1:{port}/", name="team"),)
+
+    def happens(occasion: Any, minutes: int) -> None:
+        at = AT + timedelta(minutes=minutes)
+        ledger.enqueue(
+            compose(alerts, occasion, project="churn", reason="lake", at=at, topic="lake")
+        )
+
+    for minutes in range(30):
+        happens("unhealthy", minutes)
+        if minutes == 0:
+            assert deliver_due(ledger, alerts, now=clock.now()).failed == 1
+    happens("recovered", 30)
+    with web_server(port) as hook:
+        done = deliver_due(ledger, alerts, now=clock.now() + timedelta(minutes=31))
+    assert (done.delivered, done.problems) == (2, ())
+    assert [got[2]["occasion"] for got in sorted(hook.got, key=lambda got: got[2]["at"])] == [
+        "unhealthy",
+        "recovered",
+    ]
+    assert sorted(got[2].get("count", 1) for got in hook.got) == [1, 30]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ratchet.serving.app import App
 from ratchet.serving.limits import ConnectionLimits
 from ratchet.serving.listener import HttpServer, bind, load_certificate
 from ratchet.serving.settings import TlsSettings
@@ -30,10 +31,11 @@ def run(
     test: Callable[[HttpServer, int], Awaitable[None]],
     limits: ConnectionLimits,
     tls: ssl.SSLContext | None = None,
+    answers: App = app,
 ) -> None:
     async def body() -> None:
         listening = bind("127.0.0.1", 0)
-        server = HttpServer(app, limits, tls)
+        server = HttpServer(answers, limits, tls)
         await server.start(listening)
         try:
             await asyncio.wait_for(test(server, listening.getsockname()[1]), 10)
@@ -65,6 +67,56 @@ def test_one_connection_too_many_is_told_so_and_sent_away() -> None:
             each.close()
 
     run(test, ConnectionLimits(10.0, connections=2))
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Sends a body back; ``/fails`` ends behind the head of its answer."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    body += scope["path"].encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/fails":
+        raise RuntimeError
+    sent = b"" if scope["method"] == "HEAD" else body
+    await send({"type": "http.response.body", "body": sent})
+
+
+def test_every_kind_of_answer_arrives_whole() -> None:
+    async def test(server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def head() -> bytes:
+            return await reader.readuntil(b"\r\n\r\n")
+
+        writer.write(GET.replace(b"GET /", b"HEAD /head"))
+        assert b"content-length: 5" in await head()
+        # Several at once, and an answer of many bytes between two of few.
+        long = b"x" * 300_000
+        post = b"POST /%b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+        for content in (b"one", long, b"two"):
+            writer.write(post % (b"p", len(content), content))
+        for content in (b"one", b"two"):
+            if content == b"two":
+                told = await head()
+                size = int(told.partition(b"content-length: ")[2].split()[0])
+                assert (await reader.readexactly(size)).endswith(b"x/p")
+            assert b"content-length: 5" in await head()
+            assert await reader.readexactly(5) == content + b"/p"
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n")
+        writer.write(b"Content-Length: 4\r\n\r\n")
+        assert await head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"more")
+        assert b"content-length: 5" in await head()
+        assert await reader.readexactly(5) == b"more/"
+        writer.write(GET.replace(b"GET /", b"GET /fails"))
+        assert b"content-length: 6" in await head()
+        assert await reader.read() == b""
+        writer.close()
+
+    run(test, ConnectionLimits(10.0), answers=echo)
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")

@@ -9,7 +9,7 @@ import pytest
 
 from asgi_client import ask
 from ratchet.data.predictions.log import LogFullError, LogPolicy, PredictionLog
-from ratchet.data.predictions.records import Failed, Feedback, Served, decode
+from ratchet.data.predictions.records import Batch, Failed, Feedback, Served, decode
 from ratchet.data.predictions.segments import parse
 from ratchet.errors import StorageError
 from ratchet.ledger.traffic import Arm
@@ -55,11 +55,12 @@ class Running:
         return await ask(self.app, "POST", "/v1/feedback", body)
 
     def records(self):
-        """Everything in the log."""
+        """Everything in the log, each row by itself."""
         found = []
         for path in sorted(self.site.log_folder.rglob("*.[os]*")):
             if path.suffix in (".open", ".seg"):
-                found += map(decode, parse(path.read_bytes()).payloads)
+                for each in map(decode, parse(path.read_bytes()).payloads):
+                    found += each.rows() if isinstance(each, Batch) else [each]
         return found
 
     def counted(self, name, **labels):
@@ -162,6 +163,82 @@ def test_a_split_is_sticky_and_in_the_order_of_the_request(served):
                 assert (kept.entity, kept.arm) == (row["customer"], answer["arm"])
             mixed = {"route": "/v1/predict", "status": "200", "arm": "mixed", "version": "mixed"}
             assert made.counted("ratchet_requests_total", **mixed) == 1
+
+    run(check)
+
+
+@pytest.mark.parametrize("arms", [[Arm("a", 1, 100)], [Arm("a", 1, 50), Arm("b", 2, 50)]])
+def test_very_many_rows_are_answered_in_turns_and_logged_together(served, arms, monkeypatch):
+    for module in ("parts", "protocols.ratchet"):
+        monkeypatch.setattr(f"ratchet.serving.{module}.MOST", 50)
+    monkeypatch.setattr("ratchet.serving.service.INLINE", 20)
+    split(served, *arms, shadow=[3])
+
+    async def check():
+        async with running(served) as made:
+            asked = [{**ROW, "customer": f"c{place}"} for place in range(230)]
+            told = await made.predict({"records": asked}, headers={b"x-request-id": b"r-1"})
+            answers = told.json["predictions"]
+            ids = [answer["prediction_id"] for answer in answers]
+            assert len(set(ids)) == 230
+            await made.service.stop()
+            kept = {each.id: each for each in made.records() if each.of is None}
+            assert len(kept) == 230
+            for row, answer in zip(asked, answers, strict=True):
+                one = kept[answer["prediction_id"]]
+                assert (one.entity, one.features, one.request) == (row["customer"], row, "r-1")
+                assert (one.arm, one.version) == (answer["arm"], answer["model_version"])
+                assert one.scores == list(answer["probabilities"].values())
+                assert one.label == answer["label"]
+            assert {each.arm for each in kept.values()} == {arm.name for arm in arms}
+            shadows = {each.of: each for each in made.records() if each.of is not None}
+            assert {own: shadows[own].entity for own in ids} == {
+                own: kept[own].entity for own in ids
+            }
+            assert len(shadows) == 230
+            payloads = [
+                payload
+                for path in made.site.log_folder.rglob("*.open")
+                for payload in parse(path.read_bytes()).payloads
+            ]
+            assert len(payloads) <= 16
+            name = "a" if len(arms) == 1 else "mixed"
+            version = "1" if len(arms) == 1 else "mixed"
+            labels = {"route": "/v1/predict", "status": "200", "arm": name, "version": version}
+            assert made.counted("ratchet_requests_total", **labels) == 1
+
+    run(check)
+
+
+def test_a_log_that_takes_nothing_counts_the_rows_of_a_batch(served):
+    served.settings = ServingSettings(log=LogSettings(when_full="serve"))
+
+    async def check():
+        async with running(served) as made:
+            made.service._recorder._log = FullLog(made.log, LogFullError("no room"))
+            assert (await made.predict({"records": [ROW] * 200})).status == 200
+            assert made.counted("ratchet_unlogged_total") == 200
+
+    run(check)
+
+
+def test_personal_data_of_many_rows_does_not_reach_the_log(served):
+    log = LogSettings(drop=("charges",), hash=("contract", "customer"))
+    served.settings = ServingSettings(log=log)
+
+    async def check():
+        async with running(served) as made:
+            asked = [{**ROW, "charges": 4711.5, "customer": f"Ms {place}"} for place in range(40)]
+            assert (await made.predict({"records": asked})).status == 200
+            digest = made.service.privacy.digest
+            for place, each in enumerate(made.records()):
+                assert set(each.features) == {"tenure", "contract", "customer"}
+                assert each.features["contract"] == digest("month")
+                assert each.entity == each.features["customer"] == digest(f"Ms {place}")
+            for path in made.site.log_folder.rglob("*.open"):
+                raw = path.read_bytes()
+                secrets = (b"Ms ", b"month", b"4711.5", b"charges")
+                assert not any(secret in raw for secret in secrets)
 
     run(check)
 

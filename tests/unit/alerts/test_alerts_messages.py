@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -12,9 +13,12 @@ from pydantic import ValidationError
 from ratchet.alerts.channels import open_channel
 from ratchet.alerts.delivery import DeliveryFailed
 from ratchet.alerts.mail import Mail, open_mail
-from ratchet.alerts.messages import HEADLINES, compose
+from ratchet.alerts.messages import compose, gather
 from ratchet.alerts.outbox import Delivery, deliver_due, next_attempt
-from ratchet.alerts.settings import AlertSettings, host_of, name_channels
+from ratchet.alerts.rendering import render_html, render_text, render_title
+from ratchet.alerts.schemes import APPRISE, spoken
+from ratchet.alerts.settings import AlertSettings, Occasion, host_of, name_channels
+from ratchet.alerts.templates import TEMPLATES
 from ratchet.alerts.webhook import Webhook
 from ratchet.errors import ConfigError, StorageError
 
@@ -38,13 +42,28 @@ class Store:
     waiting: list[Kept]
     delivered: list[str] = field(default_factory=list)
     failed: list[tuple[str, str, datetime | None]] = field(default_factory=list)
+    sent: list[datetime] = field(default_factory=list)
+    postponed: list[tuple[str, datetime]] = field(default_factory=list)
 
-    def claim_due(self, now: datetime, *, hold: timedelta = AT - AT, limit: int = 1) -> list[Kept]:
+    def claim_due(
+        self,
+        now: datetime,
+        *,
+        hold: timedelta = AT - AT,
+        limit: int = 1,
+        channel: str | None = None,
+    ) -> list[Kept]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return taken
 
-    def mark_delivered(self, key: str) -> None:
-        self.delivered.append(key)
+    def sent_since(self, channel: str, since: datetime) -> list[datetime]:
+        return [at for at in self.sent if at > since]
+
+    def postpone(self, key: str, due: datetime) -> None:
+        self.postponed.append((key, due))
+
+    def mark_delivered(self, *keys: str) -> None:
+        self.delivered += keys
 
     def mark_failed(self, key: str, error: str, *, due: datetime | None) -> None:
         self.failed.append((key, error, due))
@@ -74,17 +93,33 @@ def test_only_who_listens_is_told() -> None:
     )
     told = compose(alerts, "failed", project="churn", reason="disk full", at=AT, run_id="r1")
     assert [message.channel for message in told] == ["SLACK", "mail.example.org"]
-    assert told[0].body == {
-        "text": "churn: the run failed, the old model stays (run r1). disk full",
+    body = dict(told[0].body)
+    assert body.pop("text") == (
+        "churn: the run failed, the old model stays (run r1)\n"
+        "disk full\n\n"
+        "Ratchet did: The run was stopped; nothing that serves was changed.\n\n"
+        "You should: See the step and the error with `ratchet show r1`; when it is mended, "
+        "`ratchet run --resume r1` goes on where it stopped."
+    )
+    assert {key: body[key] for key in ("project", "occasion", "run_id", "reason", "at")} == {
         "project": "churn",
         "occasion": "failed",
         "run_id": "r1",
         "reason": "disk full",
         "at": "2026-11-21T02:00:00Z",
-        "facts": {},
     }
     assert compose(alerts, "skipped", project="churn", reason="same data", at=AT) == ()
-    assert set(HEADLINES) == set(AlertSettings.model_fields["on"].annotation.__args__[0].__args__)  # type: ignore[union-attr]
+
+
+def test_every_occasion_has_its_words() -> None:
+    assert set(TEMPLATES) == set(get_args(Occasion))
+    assert all(each.headline and each.did and each.advice for each in TEMPLATES.values())
+
+
+def test_who_hears_of_an_illness_hears_of_the_recovery() -> None:
+    alerts = (AlertSettings(url=HOOK, on=("unhealthy",)), AlertSettings(url=HOOK, on=("failed",)))
+    told = compose(alerts, "recovered", project="churn", reason="it loads", at=AT)
+    assert [message.channel for message in told] == ["hooks.example.org"]
 
 
 def test_the_same_news_has_the_same_key() -> None:
@@ -103,8 +138,89 @@ def test_the_same_news_has_the_same_key() -> None:
 
 def test_a_long_reason_is_cut() -> None:
     told = compose((AlertSettings(url=HOOK),), "failed", project="p", reason="x" * 9999, at=AT)
-    assert len(told[0].body["text"]) < 2100
-    assert told[0].body["text"].endswith("…")
+    assert len(told[0].body["text"]) < 2500
+    assert told[0].body["reason"].endswith("…")
+
+
+def test_the_topic_is_the_news_without_its_numbers() -> None:
+    alerts = (AlertSettings(url=HOOK),)
+
+    def topic(reason: str, **more: Any) -> str:
+        told = compose(alerts, "failed", project="p", reason=reason, at=AT, **more)
+        return told[0].topic
+
+    assert topic("0.71 is below 0.75 (20261121-0200)") == topic("0.7 is below 0.75 (20261121-0300)")
+    assert topic("version 2 does not load") != topic("version 3 does not load")
+    assert topic("disk full") != topic("no rows")
+    assert topic("a", topic="x") == topic("b", topic="x")
+    promoted = (AlertSettings(url=HOOK, on=("promoted",)),)
+    assert compose(promoted, "promoted", project="p", reason="x", at=AT)[0].topic == ""
+
+
+def test_the_evidence_is_told_and_nothing_in_it_is_markup() -> None:
+    facts = {
+        "failed_checks": ["<b>tenure</b> has 12 values below 0", "no rows of class `Yes`"],
+        "metrics": {"roc_auc": 0.71234567, "f1": 0.5, "curve": [1, 2]},
+        "champion": 3,
+        "model": None,
+        "many": [f"line {number}" for number in range(40)],
+    }
+    told = compose(
+        (AlertSettings(url=HOOK),), "failed", project="p", reason="<i>", at=AT, facts=facts
+    )
+    text, page = render_text(told[0].body), render_html(told[0].body)
+    assert "  - failed checks: <b>tenure</b> has 12 values below 0\n" in text
+    assert "  - metrics: roc_auc 0.7123, f1 0.5\n" in text
+    assert "  - champion: 3\n" in text
+    assert "  - and 25 more" in text
+    assert "model" not in text.partition("Evidence:")[2].partition("Ratchet did")[0]
+    assert "&lt;b&gt;tenure&lt;/b&gt;" in page
+    assert "<i></p>" not in page
+    assert "<b>You should:</b>" in page
+
+
+def test_a_repeated_message_says_how_often_and_since_when() -> None:
+    told = compose((AlertSettings(url=HOOK),), "failed", project="p", reason="disk full", at=AT)
+    body = {**told[0].body, "count": 12, "first": "2026-11-21T01:00:00Z"}
+    assert render_title(body) == "p: the run failed, the old model stays (12 times)"
+    assert "12 times since 2026-11-21T01:00:00Z" in render_text(body)
+    assert "12 times since" in render_html(body)
+    store, good = Store([Kept("k1", "team", body)]), Good()
+    assert deliver(store, good).delivered == 1
+    assert "12 times since" in good.got[0][0]["text"]
+
+
+def test_the_last_message_of_the_hour_tells_all_that_waits() -> None:
+    def body(number: int) -> dict[str, Any]:
+        alert = AlertSettings(url=HOOK)
+        told = compose([alert], "failed", project="p", reason="x", at=AT, run_id=f"r{number}")
+        return dict(told[0].body)
+
+    alerts = (AlertSettings(url=HOOK, name="team", hourly=3),)
+    store, good = Store([Kept(f"k{n}", "team", body(n)) for n in range(6)]), Good()
+    store.sent = [AT - timedelta(minutes=50), AT - timedelta(minutes=70)]
+
+    def pass_over() -> Delivery:
+        return deliver_due(store, alerts, now=AT, connect=lambda _url, _timeout: good)
+
+    store.waiting, rest = store.waiting[:1], store.waiting[1:]
+    assert pass_over() == Delivery(delivered=1)
+    store.sent.append(AT)
+    store.waiting = rest
+    assert pass_over() == Delivery(delivered=5)
+    assert store.delivered == [f"k{n}" for n in range(6)]
+    assert [len(got[0]["facts"]) for got in good.got] == [0, 1]
+    assert good.got[1][0]["title"] == "p: 5 more alerts"
+    assert "(run r5)" in good.got[1][0]["text"]
+    store.sent.append(AT)
+    store.waiting = [Kept("k9", "team", body(9))]
+    assert pass_over() == Delivery()
+    assert store.postponed == [("k9", AT + timedelta(minutes=10))]
+
+
+def test_gathered_messages_keep_their_counts() -> None:
+    bodies = [{"project": "p", "title": "a", "count": 4}, {"project": "p", "text": "old"}]
+    assert gather(bodies)["title"] == "p: 5 more alerts"
 
 
 def test_channels_have_names_that_tell_nothing() -> None:
@@ -123,6 +239,27 @@ def test_channels_have_names_that_tell_nothing() -> None:
         "team",
     ]
     assert host_of("https://h:port/x") == ""
+    # The host of such an address may be the token itself.
+    assert AlertSettings(url="tgram://123456:hush/chat").label == "tgram"
+
+
+def test_the_schemes_of_apprise_are_known_without_it() -> None:
+    pytest.importorskip("apprise")
+    assert spoken() <= APPRISE
+    for scheme in ("slack", "mailto", "json", "msteams" if "msteams" in APPRISE else "workflows"):
+        assert AlertSettings(url=f"{scheme}://a/b/c").label == scheme
+    with pytest.raises(ValidationError, match="did you mean slack://"):
+        AlertSettings(url="slakc://a/b/c")
+
+
+def test_without_apprise_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    store = Store([Kept("k1", "slack")])
+    alerts = (AlertSettings(url="slack://T0/B0/hush"),)
+    done = deliver_due(store, alerts, now=AT)
+    assert done.failed == 1
+    assert "ratchet-ml[alerts]" in done.problems[0]
+    assert "hush" not in done.problems[0]
 
 
 def test_an_address_is_never_shown() -> None:
@@ -209,7 +346,7 @@ def test_an_old_one_is_dropped_and_told() -> None:
 
 def test_a_broken_outbox_does_not_end_the_run() -> None:
     class Broken(Store):
-        def mark_delivered(self, key: str) -> None:
+        def mark_delivered(self, *keys: str) -> None:
             raise StorageError("the disk is full")
 
     done = deliver(Broken([Kept("k1", "team")]), Good())

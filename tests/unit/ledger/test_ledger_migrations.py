@@ -15,6 +15,7 @@ from ratchet.errors import StorageError
 from ratchet.ledger import migrations
 from ratchet.ledger.holdouts import HoldoutRows
 from ratchet.ledger.migrations import MIGRATIONS, Migration, migrate, newest
+from ratchet.ledger.rollouts import Begin
 from ratchet.ledger.store import open_ledger
 from ratchet.ledger.tables import metadata
 
@@ -111,6 +112,19 @@ def test_a_ledger_of_version_3_takes_keys(tmp_path: Path) -> None:
         assert ledger.api_keys() == ()
         ledger.add_key("0a1b2c3d", "shop", ["predict"], "0" * 64, by="me")
         assert [key.name for key in ledger.api_keys()] == ["shop"]
+        assert ledger.verify_chain().intact
+
+
+def test_an_older_ledger_takes_rollouts(tmp_path: Path) -> None:
+    url = from_version(3, tmp_path / "ledger.db")
+    with open_ledger(url, project="churn", now=lambda: AT) as ledger:
+        assert (ledger.rollouts(), ledger.live_rollout()) == ((), None)
+        run_id = ledger.version(1).run_id
+        ledger.add_version(run_id, "another", "bundles/2")
+        made = ledger.begin_rollout(
+            Begin(2, "manual", "awaiting_approval", {"steps": [100.0]}, "me", "why", forced=True)
+        )
+        assert ledger.live_rollout() == made
         assert ledger.verify_chain().intact
 
 

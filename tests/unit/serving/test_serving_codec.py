@@ -58,6 +58,8 @@ def test_one_record_and_many(codec):
     assert not many.single
     assert many.asked[1].record == {**ROW, "customer": "c7", "at": "2026-01-01"}
     assert [each.entity for each in many.asked] == [None, "c7"]
+    longest = read(codec, {"record": {**ROW, "customer": "x" * 500}})
+    assert longest.asked[0].entity == "x" * 500
     assert read(codec, {"records": []}).asked == []
 
 
@@ -192,6 +194,9 @@ def test_what_is_no_json_or_no_object_is_refused(codec, body):
         ({"id": "a", "record": {"tenur": 1}}, "unknown_column"),
         ({"id": "a", "record": {"tenure": "x"}}, "wrong_type"),
         ({"id": "a", "record": None}, "wrong_type"),
+        ({"ids": ["a", "x" * 501]}, "wrong_type"),
+        ({"record": {**ROW, "customer": "x" * 501}}, "wrong_type"),
+        ({"records": [ROW, {**ROW, "customer": "x" * 501}]}, "wrong_type"),
     ],
 )
 def test_other_forms_are_refused(codec, body, code):

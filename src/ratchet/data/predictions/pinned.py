@@ -106,10 +106,13 @@ class Pinned:
         )
 
 
-def pin_table(lake: Lake, name: Name) -> Pinned:
-    """The newest version of a table. Raises StorageError when the lake cannot be read."""
+def pin_table(lake: Lake, name: Name, version: int | None = None) -> Pinned:
+    """A version of a table, the newest if none is named.
+
+    Raises StorageError when the lake cannot be read, or no longer knows that version.
+    """
     place = lake.place(name)
-    opened = open_table(place)
+    opened = open_table(place, version)
     if opened is None:
         return Pinned(name, place, None, ())
     identity = (str(opened.metadata().id), opened.version())

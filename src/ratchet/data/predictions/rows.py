@@ -5,13 +5,14 @@ What is stored as JSON is cut out of the record as it is, never parsed and writt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Annotated, Any, Final
 
 import msgspec
 import polars as pl
 
-from ratchet.data.predictions.records import EARLIEST, LATEST
+from ratchet.data.predictions.records import EARLIEST, LATEST, check_shape
 from ratchet.data.predictions.tables import FAILURES, FEEDBACK, PREDICTIONS
 
 _Moment = Annotated[int, msgspec.Meta(ge=EARLIEST, le=LATEST)]
@@ -30,6 +31,44 @@ class _Served(msgspec.Struct, tag="served", gc=False):
     micros: _Count = 0
     of: str | None = None
     request: str | None = None
+
+
+class _Batch(msgspec.Struct, tag="batch", gc=False):
+    at: _Moment
+    version: _Count
+    arm: str
+    names: Sequence[str]
+    values: Sequence[Sequence[msgspec.Raw]]
+    ids: Sequence[str]
+    scores: Sequence[list[float]]
+    labels: Sequence[msgspec.Raw] | None = None
+    entities: Sequence[str | None] | None = None
+    micros: _Count = 0
+    of: Sequence[str | None] | None = None
+    request: str | Sequence[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+
+    def rows(self) -> Iterator[_Served]:
+        """Each row as its own record would be."""
+        heads = (msgspec.json.encode(name).replace(b"%", b"%%") + b":%b" for name in self.names)
+        written = b"{" + b",".join(heads) + b"}"
+        rows = zip(*self.values, strict=True) if self.values else repeat(())
+        at, version, arm, micros = self.at, self.version, self.arm, self.micros
+        request = self.request
+        for own, row, scores, label, entity, of, asked in zip(
+            self.ids,
+            rows,
+            self.scores,
+            self.labels or repeat(_NULL),
+            self.entities or repeat(None),
+            self.of or repeat(None),
+            repeat(request) if request is None or isinstance(request, str) else request,
+            strict=False,
+        ):
+            features = msgspec.Raw(written % row)
+            yield _Served(own, at, version, arm, features, scores, label, entity, micros, of, asked)
 
 
 class _Failed(msgspec.Struct, tag="failed", gc=False):
@@ -52,7 +91,10 @@ class _Feedback(msgspec.Struct, tag="feedback", gc=False):
     source: str = "api"
 
 
-_decoder: Final = msgspec.json.Decoder(_Served | _Failed | _Feedback)
+_NULL: Final = msgspec.Raw(b"null")
+_HELD: Final = 8_192
+"""Answered rows held as objects; of more, which take several times the memory, columns are made."""
+_decoder: Final = msgspec.json.Decoder(_Served | _Batch | _Failed | _Feedback)
 
 
 class Rows:
@@ -64,11 +106,13 @@ class Rows:
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
         self._served: list[_Served] = []
+        self._frames: list[pl.DataFrame] = []
         self._failed: list[_Failed] = []
         self._feedback: list[_Feedback] = []
         self.unread = 0
         kinds: dict[Any, Any] = {
             _Served: self._served.append,
+            _Batch: self._expand,
             _Failed: self._failed.append,
             _Feedback: self._feedback.append,
         }
@@ -79,11 +123,23 @@ class Rows:
                 self.unread += 1
                 continue
             kinds[type(record)](record)
+            if len(self._served) >= _HELD:
+                self._settle()
 
     def predictions(self) -> pl.DataFrame:
-        """The answered rows, with the columns of ``PREDICTIONS``."""
+        """The answered rows, with the columns of ``PREDICTIONS``, in the order of the log."""
+        self._settle()
+        return pl.concat(self._frames, rechunk=False)
+
+    def _expand(self, batch: _Batch) -> None:
+        self._served += batch.rows()
+
+    def _settle(self) -> None:
+        """Make columns of the answered rows that are held."""
         rows = self._served
-        return pl.DataFrame(
+        if not rows and self._frames:
+            return
+        frame = pl.DataFrame(
             {
                 "prediction_id": [r.id for r in rows],
                 "at": _moments([r.at for r in rows]),
@@ -99,6 +155,8 @@ class Rows:
             },
             schema=PREDICTIONS,
         )
+        self._frames.append(frame)
+        rows.clear()
 
     def feedback(self) -> pl.DataFrame:
         """The labels, with the columns of ``FEEDBACK``."""

@@ -69,6 +69,7 @@ _TYPES: Final[Mapping[Any, Any]] = {
     pl.String(): "string",
     pl.Int64(): "long",
     _MOMENT: "timestamp",
+    pl.Binary(): "binary",
     pl.List(pl.Float64()): {"type": "array", "elementType": "double", "containsNull": True},
 }
 

@@ -237,6 +237,17 @@ border-radius:5px}
 .heat tr>:first-child{text-align:left;padding-left:0}
 .heat th,.heat tbody tr>*{border-bottom:0}
 .heat tbody th{min-width:5rem;max-width:11rem;vertical-align:middle}
+.drift tbody th{min-width:12.5rem}
+.drift td.k-bar{width:11%;min-width:6.5rem}
+.before{opacity:.38}
+.levels>div{display:grid;grid-template-columns:minmax(4.5rem,8.5rem) 1fr 3.4rem;column-gap:.7rem;
+align-items:center;padding:.14rem 0}
+.levels .name{font-size:.85rem;line-height:1.2;text-align:right}
+.levels svg{display:block;width:100%}
+.levels .fill.c8{opacity:.6}
+.levels .shares{display:grid;font-size:.76rem;line-height:1.15;color:var(--soft);text-align:right}
+.levels .shares b{font-weight:600;color:var(--ink)}
+h3 .badge{margin-left:.3rem;vertical-align:1px}
 .glossary{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:.8rem 1.6rem}
 .glossary dt{font-weight:600;font-size:.9rem}
 .glossary dd{color:var(--soft);font-size:.87rem}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratchet.pipeline.steps.evaluate import IMPORTANCE, shipped_scores
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from ratchet.features.recipe import Recipe
@@ -48,13 +49,33 @@ def make_profile(
     )
     train, time = rows.train, rows.roles.time
     kinds = {column.name: column.kind for column in signature.inputs}
-    made = build_profile(train, kinds, answers=answers, importance=importance)
+    known = _estimator(rows, found.scores, decision)
+    made = build_profile(train, kinds, answers=answers, importance=importance, past=known)
     if time is None:
         return made
     # In the order of time, parts of the rows tell how far apart they usually are.
     held = rows.test.select(time).with_columns(**answers)
     past = past_distances(made, _in_time(train, time), _in_time(held, time))
-    return replace(made, past=past)
+    return replace(made, past=known | past)
+
+
+def _estimator(rows: Rows, scores: np.ndarray, decision: Decision) -> dict[str, Any]:
+    """What estimates performance before labels come, by name; nothing where nothing can."""
+    from ratchet.evaluation.catalog import metric_names
+    from ratchet.evaluation.scored import decide as codes_of
+    from ratchet.monitoring.estimate import fit_estimator
+    from ratchet.monitoring.subjects import ESTIMATE
+
+    if not decision.classes:
+        return {}
+    made = fit_estimator(
+        rows.task.encode(rows.test[rows.roles.target]),
+        scores,
+        codes_of(scores, 0.5 if decision.threshold is None else decision.threshold),
+        rows.task,
+        metric_names(rows.task.kind),
+    )
+    return {} if made is None else {ESTIMATE: made.to_json()}
 
 
 def _in_time(frame: pl.DataFrame, time: str) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Writes the run into ledger and MLflow; a model that passed becomes a version and is promoted.
+"""Writes the run into ledger and MLflow; a model that passed becomes a version that serves.
 
 Every part may be repeated: a run that died in the middle of it makes the same version again, not
 another one. The ledger says what serves; MLflow's aliases follow.
@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ratchet.errors import EnvironmentFault
+from ratchet.errors import ConflictError, EnvironmentFault
 from ratchet.evaluation.compare import SAME_SCORES
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps import evaluate, gate, report, train, validate
@@ -34,15 +34,27 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     if same is not None:
         return same
     verdict = context.outputs["gate"].facts["verdict"]
-    outcome = "promoted" if verdict["passed"] else "rejected"
+    direct = _at_once(context)
+    outcome = "rejected" if not verdict["passed"] else "promoted" if direct else "candidate"
     tracking = context.project.open_tracking()
     with _artifacts(context) as folder:
         tracked = tracking.log_run(run_log(context, outcome, verdict["reason"]), folder)
     if not verdict["passed"]:
         return {"outcome": outcome, "reason": verdict["reason"], "model": None}
     version = _register(context, tracking, tracked)
-    reason = _promote(context, tracking, version)
+    proof = _proof(context)
+    if direct:
+        _promote(context, tracking, version, proof)
+        reason = proof
+    else:
+        reason = _roll_out(context, tracking, version, proof)
     return {"outcome": outcome, "reason": reason, "model": _model(context, version)}
+
+
+def _at_once(context: StepContext) -> bool:
+    """Whether a model that passed answers everything at once: also the first one of all."""
+    rules = context.settings.rollout
+    return context.champion is None or (rules.strategy == "direct" and not rules.approval)
 
 
 def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
@@ -206,34 +218,68 @@ def _keep_bundle(context: StepContext) -> Path:
     return place
 
 
-def _promote(context: StepContext, tracking: MlflowTracking, version: Version) -> str:
-    from ratchet.registry.promotion import apply, plan_promotion, reconcile
-
+def _proof(context: StepContext) -> str:
+    """Why the model may serve."""
     reason: str = context.outputs["gate"].facts["verdict"]["reason"]
     if context.champion is None:
-        reason += "; the first champion"
-    else:
-        found = context.outputs["evaluate"].facts
-        version_before = f"version {context.champion['version']}"
-        if found["verdict_on_champion"] == "superior":
-            reason += f"; better than {version_before} by {found['difference']:.4f}"
-        else:
-            reason += f"; not worse than {version_before} by the margin or more"
+        return f"{reason}; the first champion"
+    found = context.outputs["evaluate"].facts
+    version_before = f"version {context.champion['version']}"
+    if found["verdict_on_champion"] == "superior":
+        return f"{reason}; better than {version_before} by {found['difference']:.4f}"
+    return f"{reason}; not worse than {version_before} by the margin or more"
+
+
+def _promote(context: StepContext, tracking: MlflowTracking, version: Version, proof: str) -> None:
+    from ratchet.registry.promotion import apply, plan_promotion
+
     plan = plan_promotion(
-        context.ledger,
-        None,
-        version.version,
-        by="run",
-        reason=reason,
-        run_id=context.run_id,
+        context.ledger, None, version.version, by="run", reason=proof, run_id=context.run_id
     )
     apply(plan, context.ledger, None)
+    _show(context, tracking)
+
+
+def _roll_out(context: StepContext, tracking: MlflowTracking, version: Version, proof: str) -> str:
+    """Begin the rollout; the reason says what happens next."""
+    from ratchet.pipeline.rolling import begin, goes_on
+
+    try:
+        rollout = begin(
+            context.project,
+            context.ledger,
+            version.version,
+            by="run",
+            reason=proof,
+            run_id=context.run_id,
+        )
+    except ConflictError as error:
+        if error.name not in (
+            "rollout_in_progress",
+            "experiment_in_progress",
+            "traffic_split",
+            "no_champion",
+        ):
+            raise
+        # What serves is somebody else's at present. The version is kept, and nothing is lost.
+        start = f"ratchet rollout start {version.version}"
+        return f"{proof}; version {version.version} waits, as {_lower(error.what)}: then {start}"
+    _show(context, tracking)
+    return f"{proof}; {goes_on(rollout)}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _show(context: StepContext, tracking: MlflowTracking) -> None:
+    from ratchet.registry.promotion import reconcile
+
     try:
         reconcile(context.ledger, tracking)
     except EnvironmentFault as error:
         # What serves is decided and stored; the aliases follow with the next run or promotion.
         context.reporter.note(f"MLflow's aliases are behind: {error}")
-    return reason
 
 
 def _model(context: StepContext, version: Version) -> dict[str, Any]:
@@ -249,7 +295,8 @@ def _model(context: StepContext, version: Version) -> dict[str, Any]:
 def _says(facts: Mapping[str, Any]) -> str:
     if facts["model"] is None:
         return "no new version"
-    return f"version {facts['model']['version']} is champion ({facts['model']['uri']})"
+    what = "is champion" if facts["outcome"] == "promoted" else "is a candidate"
+    return f"version {facts['model']['version']} {what} ({facts['model']['uri']})"
 
 
 STEP = Step(

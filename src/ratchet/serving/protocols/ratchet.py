@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import msgspec
 from ratchet.packaging.predictions import class_name
 from ratchet.serving.feedback import read_feedback
 from ratchet.serving.http import Answer, Request, Routes
+from ratchet.serving.parts import MOST
 from ratchet.serving.row_types import is_awkward
 
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ class RatchetProtocol:
         answers = await service.predict(asked, request)
         if question.single:
             return Answer(200, self._encode(_shape(answers)[0]))
-        return Answer(200, self._encode({"predictions": _shape(answers)}))
+        parts = [self._encode(_shape(answers[:MOST]))[1:-1]]
+        for start in range(MOST, len(answers), MOST):
+            await asyncio.sleep(0)  # many take a while, and others wait
+            parts.append(self._encode(_shape(answers[start : start + MOST]))[1:-1])
+        return Answer(200, b'{"predictions":[' + b",".join(parts) + b"]}")
 
     async def feedback(self, request: Request) -> Answer:
         """Labels of earlier predictions; sending one again changes nothing."""

@@ -1,0 +1,1 @@
+"""Files for other tools: dashboards and alert rules made from what Ratchet measures."""

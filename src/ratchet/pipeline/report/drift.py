@@ -1,0 +1,397 @@
+"""The drift report: one page that says what changed, how much, and whether it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratchet.pipeline.report import words
+from ratchet.pipeline.report.blocks import (
+    Column,
+    badge,
+    card,
+    figures,
+    interval_bar,
+    named,
+    prose,
+    table,
+    tile,
+    tiles,
+    unfold,
+)
+from ratchet.pipeline.report.drift_plots import draw
+from ratchet.pipeline.report.markup import Child, Html, join, tag
+from ratchet.pipeline.report.style import SHEET
+
+if TYPE_CHECKING:
+    from ratchet.monitoring.findings import ColumnDrift, DriftReport
+    from ratchet.monitoring.multivariate import ToldApart
+    from ratchet.monitoring.pictures import Picture
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+MOST_PICTURES = 24
+"""Columns that are drawn; the others stand in the table."""
+
+_UNJUDGED = {
+    "time": "Time moves on by itself: not judged",
+    "identifier": "Its values hardly repeat: not judged",
+}
+_ANSWERS = {"__score": "Score", "__label": "Decided class"}
+_NAMES = {
+    "ks": "KS",
+    "psi": "PSI",
+    "wasserstein": "Wasserstein",
+    "js": "J–S",
+    "cramers_v": "Cramér’s V",
+    "missing": "missing",
+    "new": "new levels",
+    "combined": "combined",
+}
+_WORDS = (
+    (
+        "KS",
+        (
+            "The largest difference between the shares of rows below a value, before and after: "
+            "0 for equal distributions, 1 for ones that do not overlap."
+        ),
+    ),
+    (
+        "Jensen–Shannon",
+        "A distance of two distributions from 0 to 1, over levels or over 64 groups of values.",
+    ),
+    (
+        "PSI",
+        (
+            "Population stability index over ten groups. It grows with few rows by chance; "
+            "0.1 and 0.25 are customary limits."
+        ),
+    ),
+    (
+        "Wasserstein",
+        (
+            "How far values moved on average, in standard deviations of the reference. "
+            "A single extreme value moves it."
+        ),
+    ),
+    ("Cramér’s V", "The effect behind the chi-squared test of levels: 0 to 1."),
+    ("Combined", "0.7 × KS + 0.3 × the smaller of Wasserstein and 1."),
+    (
+        "Limit",
+        (
+            "From past windows where there are ten of them: what a quiet window exceeds by chance, "
+            "in any column, in 5% of cases. Otherwise twice the least distance that matters, and "
+            "more than chance explains. Limits that were given stand as they are."
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPage:
+    """What the page shows.
+
+    Attributes:
+        report: the verdict and the columns.
+        pictures: of columns, where there are any.
+        before: what the reference is, in a few words.
+        after: what the new rows are.
+        told: whether a model can tell new rows from old ones; None where it was not tried.
+        title: above everything; the project's name, say.
+    """
+
+    report: DriftReport
+    pictures: Mapping[str, Picture]
+    before: str
+    after: str
+    told: ToldApart | None = None
+    title: str = "Drift"
+
+
+def render_drift(page: DriftPage) -> str:
+    """The page as HTML that needs nothing else: no network, no script."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="robots", content="noindex"),
+        tag("title", f"{page.title}: {page.after}"),
+        tag("style", Html(SHEET)),
+    )
+    top = tag(
+        "header",
+        tag("h1", page.title),
+        tag("p", f"{page.after} against {page.before}"),
+        class_="top",
+    )
+    parts = [_verdict(page), _table(page), _pictures(page), _told(page), _glossary()]
+    body = tag(
+        "body",
+        tag("a", "Skip to the report", href="#verdict", class_="skip"),
+        tag(
+            "div",
+            top,
+            tag("main", [part for part in parts if part]),
+            tag("footer", tag("p", "Made by Ratchet.")),
+            class_="page",
+        ),
+    )
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _verdict(page: DriftPage) -> Html:
+    report = page.report
+    moved = [column for column in report.columns if column.drifted]
+    judged = [column for column in report.columns if not column.unjudged]
+    style, label = ("bad", "Drifted") if report.drifted else ("good", "No drift")
+    if moved and not report.drifted:
+        style, label = "warn", "Some drift"
+    made = [
+        badge(style, label),
+        tag("h2", _headline(report), id="verdict-h"),
+        tag("p", prose(_sentence(report.reason)), class_="reason"),
+    ]
+    if not report.calibrated and judged:
+        made.append(tag("p", _how_judged(judged), class_="hint"))
+    numbers = [
+        tile("Columns that drifted", f"{len(moved)} of {len(judged)}", style=style),
+        tile("Rows", words.count(report.rows[1]), f"reference {words.count(report.rows[0])}"),
+    ]
+    if report.importance_share is not None:
+        numbers.append(
+            tile(
+                "Importance they hold",
+                words.percent(report.importance_share),
+                "of all inputs to the model",
+            )
+        )
+    if page.told is not None:
+        known = "can be told apart" if page.told.drifted else "as good as chance is 0.5"
+        numbers.append(tile("AUC of old against new", words.figure(page.told.auc, 3), known))
+    return tag(
+        "section",
+        card(*made, style=f"hero {style}"),
+        tiles(*numbers),
+        id="verdict",
+        aria_labelledby="verdict-h",
+    )
+
+
+def _headline(report: DriftReport) -> str:
+    moved = [column for column in report.columns if column.drifted]
+    if not moved:
+        return "The new rows look like the reference"
+    first = _title(moved[0])
+    if len(moved) == 1:
+        return f"One column no longer looks like the reference: {first}"
+    return f"{len(moved)} columns no longer look like the reference, {first} first of all"
+
+
+def _how_judged(judged: list[ColumnDrift]) -> str:
+    known = sum(column.calibrated for column in judged)
+    if known:
+        return f"{known} of {len(judged)} columns are judged by limits from past windows."
+    return (
+        "The limits are not calibrated: they are general ones, or those that were given. "
+        "With ten past windows, limits come from what is usual here."
+    )
+
+
+def _table(page: DriftPage) -> Html:
+    report = page.report
+    columns = [
+        Column("Column", "name"),
+        Column("Verdict", "short"),
+        Column("Of its limit", "bar"),
+        Column("KS", "number"),
+        Column("PSI", "number"),
+        Column("Wasserstein", "number"),
+        Column("J–S", "number"),
+        Column("Cramér’s V", "number"),
+        Column("Missing", "number"),
+        Column("New", "number"),
+    ]
+    weighted = any(column.importance is not None for column in report.columns)
+    if weighted:
+        columns.append(Column("Importance", "number"))
+    rows = [_row(column, weighted) for column in report.columns]
+    made = table("All columns, the most telling ones first", columns, rows)
+    absent = None
+    if report.absent:
+        shown = ", ".join(words.name(_answer(name), 30) for name in report.absent[:20])
+        absent = tag("p", f"Not in the new rows: {shown}.", class_="hint")
+    lead = "By drift times importance to the model" if weighted else "By how far they drifted"
+    return tag(
+        "section",
+        tag("h2", "Columns", id="columns-h"),
+        tag("p", f"{lead}; what the model answers comes first.", class_="lead"),
+        card(made, style="flush drift"),
+        absent,
+        id="columns",
+        aria_labelledby="columns-h",
+    )
+
+
+def _row(column: ColumnDrift, weighted: bool) -> list[Child]:
+    before, after = column.missing
+    missing = words.percent(after)
+    if abs(after - before) >= 0.0005:
+        missing = f"{words.percent(before)} → {words.percent(after)}"
+    cells: list[Child] = [
+        join(
+            [tag("span", _name(column), class_="strong"), tag("span", _why(column), class_="sub")]
+        ),
+        _badge(column),
+        _strength_bar(column),
+        _shown(column.ks.value if column.ks else None),
+        _shown(column.psi),
+        _shown(column.wasserstein),
+        _shown(column.js),
+        _shown(column.cramers_v),
+        missing,
+        words.NONE if column.new_share is None else words.percent(column.new_share),
+    ]
+    if weighted:
+        cells.append(words.NONE if column.importance is None else words.percent(column.importance))
+    return cells
+
+
+def _name(column: ColumnDrift) -> Html:
+    return named(_answer(column.column), 40)
+
+
+def _title(column: ColumnDrift) -> str:
+    return words.name(_answer(column.column), 40)
+
+
+def _answer(name: str) -> str:
+    if name.startswith("__score:"):
+        return f"Score of {name.removeprefix('__score:')}"
+    return _ANSWERS.get(name, name)
+
+
+def _badge(column: ColumnDrift) -> Html:
+    if column.unjudged:
+        return badge("none", "Not judged")
+    return badge("bad", "Drifted") if column.drifted else badge("good", "Quiet")
+
+
+def _why(column: ColumnDrift) -> str:
+    if column.unjudged:
+        return _UNJUDGED[column.unjudged]
+    if column.statistic == "missing":
+        shares = [words.percent(share) for share in column.missing]
+        return f"missing {shares[0]}, now {shares[1]}"
+    known = " from past windows" if column.calibrated else ""
+    limit = words.figure(column.threshold, 3)
+    return f"{_NAMES[column.statistic]} {_shown(column.value)}, limit {limit}{known}"
+
+
+def _shown(value: float | None) -> str:
+    """A distance: three decimals, and no powers of ten for next to nothing."""
+    return "<0.001" if value is not None and 0 < value < 0.0005 else words.figure(value, 3)
+
+
+def _strength_bar(column: ColumnDrift) -> Html | None:
+    """The value against its limit, which is in the middle; up to twice of it."""
+    if column.unjudged:
+        return None
+    reach = min(column.strength / 2, 1.0)
+    style = "bad" if column.drifted else "c8"
+    return interval_bar(0.0, reach, reach, style, reference=0.5)
+
+
+def _pictures(page: DriftPage) -> Html | None:
+    drawn = [column for column in page.report.columns if column.column in page.pictures]
+    shown = drawn[:MOST_PICTURES]
+    if not shown:
+        return None
+    made = [
+        draw(
+            page.pictures[column.column],
+            _title(column),
+            f"c-{place}",
+            _badge(column),
+            _below(column),
+        )
+        for place, column in enumerate(shown)
+    ]
+    more = ""
+    if len(drawn) > len(shown):
+        more = f" The {len(shown)} columns at the top of the table; {len(drawn)} are known."
+    return tag(
+        "section",
+        tag("h2", "Before and after", id="pictures-h"),
+        tag(
+            "p",
+            f"Shares of rows: the reference filled, the new rows as a line.{more}",
+            class_="lead",
+        ),
+        figures(made),
+        id="pictures",
+        aria_labelledby="pictures-h",
+    )
+
+
+def _below(column: ColumnDrift) -> str:
+    said = _why(column)
+    if column.means is not None and not column.unjudged:
+        before, after = (words.figure(mean, 3) for mean in column.means)
+        said += f"; mean {before}, now {after}"
+    if column.new_levels:
+        shown = ", ".join(words.name(level, 24) for level in column.new_levels[:5])
+        said += f"; new: {shown}"
+    return _sentence(said)
+
+
+def _told(page: DriftPage) -> Html | None:
+    told = page.told
+    if told is None:
+        return None
+    style, label = ("bad", "Can be told apart") if told.drifted else ("good", "No difference found")
+    low, high = words.figure(told.low, 3), words.figure(told.high, 3)
+    rows = [[named(name, 40), words.percent(share)] for name, share in told.columns]
+    by = None
+    if told.drifted:
+        known = [Column("Column", "name"), Column("Share of the difference", "number")]
+        by = unfold("By which columns", table("Columns it was told by", known, rows))
+    return tag(
+        "section",
+        tag("h2", "All columns together", id="together-h"),
+        tag(
+            "p",
+            "A model tries to tell new rows from those of the reference: it sees what no column "
+            "shows alone.",
+            class_="lead",
+        ),
+        card(
+            badge(style, label),
+            tag(
+                "p",
+                f"AUC {words.figure(told.auc, 3)} ({low} to {high}) on rows it did not learn from, "
+                f"{words.count(told.rows[0])} of the reference and {words.count(told.rows[1])} new "
+                "ones; 0.5 is chance, and from 0.55 on it counts.",
+            ),
+            by,
+        ),
+        id="together",
+        aria_labelledby="together-h",
+    )
+
+
+def _glossary() -> Html:
+    items = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _WORDS]
+    return tag(
+        "section",
+        tag("h2", "Words", id="words-h"),
+        card(tag("dl", items, class_="glossary")),
+        id="words",
+        aria_labelledby="words-h",
+    )
+
+
+def _sentence(said: str) -> str:
+    text = said[:1].upper() + said[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
