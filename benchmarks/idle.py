@@ -1,4 +1,4 @@
-"""What a tick of the loop costs when nothing happens: 1,000 projects that nobody asks anything.
+"""What a tick of the loop costs when nothing happens in a thousand projects.
 
     python benchmarks/idle.py [--projects 1000] [--ticks 10]
 

@@ -213,8 +213,13 @@ def _name(value: Any) -> str:
     return f"{value.get('step') or value['call'].rpartition('.')[2]}-{value['when']}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("who", "kill"), KILLS, ids=_name)
+def _param(place: int, who: str, kill: Kill) -> Any:
+    """One kill point of each process is always tried, the others by `make test-all`."""
+    marks = () if place in (2, 9) else pytest.mark.exhaustive
+    return pytest.param(who, kill, id=f"{_name(who)}-{_name(kill)}", marks=marks)
+
+
+@pytest.mark.parametrize(("who", "kill"), [_param(n, *each) for n, each in enumerate(KILLS)])
 def test_killed_anywhere_it_ends_with_one_champion(
     who: str, kill: Kill, project: Path, tmp_path: Path
 ) -> None:
@@ -234,7 +239,7 @@ def test_killed_anywhere_it_ends_with_one_champion(
     one_of_everything(project)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_machine_goes_down_in_the_middle_of_a_run(project: Path) -> None:
     variables = {"RATCHET_CLOCK": fast()}
     with looping(project, **variables) as first:
@@ -253,7 +258,7 @@ def test_the_machine_goes_down_in_the_middle_of_a_run(project: Path) -> None:
     assert runs == ((2, "promoted"),), "it was gone on with"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_is_stopped_with_the_loop_and_gone_on_with(project: Path) -> None:
     variables = {"RATCHET_CLOCK": fast()}
     with looping(project, **variables) as first:

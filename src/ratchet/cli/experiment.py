@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ratchet.cli.experiment_text import experiment_json, power_lines, standing_lines
 from ratchet.cli.models import who
 from ratchet.cli.output import Answer, Options, command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ratchet.ledger.experiments import Experiment
     from ratchet.ledger.reader import LedgerReader
-    from ratchet.rollout.power import Power
 
 Name = Annotated[str, typer.Argument(help="The experiment's name.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept for ever.")]
@@ -172,7 +171,7 @@ def show(
     def tell(console: Console) -> None:
         from rich.text import Text
 
-        for line in _standing(found, stands):
+        for line in standing_lines(found, stands):
             console.print(Text(line), soft_wrap=True)
         if out is not None:
             console.print(Text(f"written: {out}"), soft_wrap=True)
@@ -306,73 +305,6 @@ def apply(
             console.print(Text(("would: " if dry_run else "") + line), soft_wrap=True)
 
     return Answer(body, tell, 3 if plan.refusal else 0)
-
-
-def experiment_json(found: Experiment) -> dict[str, Any]:
-    """An experiment as JSON values."""
-    moments = ("started", "ends", "stopped", "decided")
-    return {
-        "id": found.experiment_id,
-        "name": found.name,
-        "status": found.status,
-        "verdict": found.verdict,
-        "a": found.a,
-        "b": found.b,
-        "share": found.share,
-        "metric": found.metric,
-        **{
-            name: None if value is None else value.isoformat()
-            for name, value in ((name, getattr(found, name)) for name in moments)
-        },
-        "rules": dict(found.rules),
-        "evidence": dict(found.evidence),
-        "by": found.by,
-        "reason": found.reason,
-    }
-
-
-def power_lines(power: Power, metric: str, days: float) -> list[str]:
-    """What an experiment can show, in sentences."""
-    if power.needed is None:
-        told = "Nothing is known yet of what the champion's answers came to"
-        return [f"{told}, so nobody can say how many entities it takes."]
-    seen = f" (the champion has {power.value:.4f})" if power.value is not None else ""
-    what = f"To see a difference of {power.margin:g} in {metric}{seen} four times out of five"
-    lines = [f"{what} it takes {power.needed:,} entities of both versions with labels."]
-    if power.expected is None or power.visible is None:
-        return lines
-    lines.append(
-        f"In {days:g} days there will be about {power.expected:,}: enough to see a difference of "
-        f"{power.visible:.3g}."
-    )
-    if not power.enough:
-        lines.append("That is too few: take more --days, or a larger --margin.")
-    return lines
-
-
-def _standing(found: Experiment, now: dict[str, Any]) -> list[str]:
-    verdict = f", {found.verdict}" if found.verdict else ""
-    ratio, labelled = now["ratio"], now["labelled"]
-    span = f"{found.started:%Y-%m-%d %H:%M} to {found.ends:%Y-%m-%d %H:%M} UTC at the latest"
-    came = f"{ratio['a']:,} and {ratio['b']:,}"
-    asked = f"({100 - found.share:g} % and {found.share:g} % asked for)"
-    lines = [
-        f"{found.name}: {found.status}{verdict}: {found.reason}",
-        f"version {found.a} against version {found.b} in {found.metric}, {span}",
-        f"  entities that came: {came} {asked}; with labels: {labelled[0]:,} and {labelled[1]:,}",
-    ]
-    if now["blocked"]:
-        return [*lines, f"  the result may not be read: {now['blocked']}"]
-    result = now["estimate"]
-    if result is None:
-        return [*lines, "  nobody counts yet: labels are still to come"]
-    a, b = result["a"]["value"], result["b"]["value"]
-    lines.append(f"  {found.metric}: {a:.4f} and {b:.4f}, better by {result['better']:+.4f}")
-    if result["low"] is None:
-        return [*lines, "  too few to say anything"]
-    level = 1 - found.rules["alpha"]
-    ends = f"{result['low']:+.4f} to {result['high']:+.4f}"
-    return [*lines, f"  interval: {ends} ({level:.0%}, however often one looks)"]
 
 
 def _check_numbers(split: float, days: float, margin: float | None, alpha: float) -> None:

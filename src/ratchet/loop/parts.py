@@ -146,6 +146,22 @@ def advance_rollout(look: Look) -> Done | None:
     return Done(f"version {step.rollout.version} {step.did}: {step.reason}", facts)
 
 
+def advance_experiment(look: Look) -> Done | None:
+    """Look at the experiment that is under way: what its matured labels say."""
+    if look.ledger.live_experiment() is None:
+        return None
+    from ratchet.pipeline.experimenting import advance
+
+    found = advance(look.project, look.ledger, look.now)
+    look.wake(look.now + timedelta(minutes=5))
+    if found is None or not found.changed:
+        return None
+    look.memory.pop(_ALIGNED, None)
+    name = found.experiment.name
+    facts = {"did": found.did, "experiment": name, "behind": found.behind}
+    return Done(f"experiment {name} {found.did}: {found.reason}", facts)
+
+
 def decide_next(look: Look) -> Done | None:
     """Whether to train now: what the policy says of what is known, kept before it is done."""
     from ratchet.pipeline.arrivals import look as look_at_source

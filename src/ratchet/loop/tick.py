@@ -19,6 +19,7 @@ from ratchet.errors import RatchetError
 from ratchet.loop.look import Done, Look, keep_memory, read_memory
 from ratchet.loop.parts import (
     Part,
+    advance_experiment,
     advance_rollout,
     align_aliases,
     check_health,
@@ -45,6 +46,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
     ("collect", collect_rows),
     ("monitoring", observe),
     ("rollout", advance_rollout),
+    ("experiment", advance_experiment),
     ("decision", decide_next),
     ("health", check_health),
 )

@@ -116,12 +116,13 @@ def apply_winner(
         found.b,
         by=by,
         reason=f"{told}; {reason}" if reason else told,
-        force=force or bool(found.rules.get("forced")),
+        force=drive.gates_overruled(ledger, found, force=force),
     )
     if dry_run or made.refusal:
         return made, ""
-    apply(made, ledger, None)
-    drive.note_applied(ledger, found, by=by, reason=found.reason)
+    with ledger.lease("ratchet experiment apply"):
+        apply(made, ledger, None)
+        drive.note_applied(ledger, found, by=by, reason=found.reason)
     return made, show_aliases(ledger, project.open_tracking)
 
 

@@ -115,8 +115,9 @@ def check_winner(ledger: Ledger, found: Experiment, *, force: bool = False) -> N
     champion = ledger.champion()
     number = None if champion is None else champion.version
     if found.status == "applied" or number == found.b:
+        when = "is champion already" if number == found.b else "was promoted before"
         raise ConflictError(
-            f"The winner of {found.name}, version {found.b}, was promoted before",
+            f"Version {found.b} of the experiment {found.name} {when}",
             fix="see what serves with: ratchet rollout show",
             code="experiment_applied",
         )
@@ -194,11 +195,17 @@ def _promote_winner(
         turn = _turn(found, LOOP, reason, rules={"apply": False})
         return Look("ended", ledger.turn_experiment(turn), reason)
     if number != found.b:
-        forced = bool(found.rules.get("forced"))
+        forced = gates_overruled(ledger, found)
         made = plan_promotion(ledger, None, found.b, by=LOOP, reason=winning(found), force=forced)
         apply(made, ledger, None)
     after = note_applied(ledger, found, by=LOOP, reason=found.reason)
     return Look("applied", after, found.reason, behind=show_aliases(ledger, registry))
+
+
+def gates_overruled(ledger: Ledger, found: Experiment, *, force: bool = False) -> bool:
+    """Whether b is promoted although its gates did not pass, as somebody said it may be."""
+    allowed = force or bool(found.rules.get("forced"))
+    return allowed and not ledger.gates_passed(ledger.version(found.b).run_id)
 
 
 def winning(found: Experiment) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ratchet.config.durations import parse_duration
 from ratchet.ledger.deployments import current_deployment
 from ratchet.ledger.events import Event
+from ratchet.ledger.experiments import live_experiment
 from ratchet.ledger.lease import read_holder
 from ratchet.ledger.process import liveness
 from ratchet.ledger.rollouts import live_rollout
@@ -203,9 +204,10 @@ def _running(connection: Connection, project: str) -> str:
 
 def _rollout(connection: Connection, project: str) -> str:
     found = live_rollout(connection, project)
-    if found is None or not found.open:
-        return ""
-    return f"version {found.version}, {found.status}"
+    if found is not None and found.open:
+        return f"version {found.version}, {found.status}"
+    trial = live_experiment(connection, project)
+    return f"the experiment {trial.name}" if trial is not None and trial.open else ""
 
 
 def _manual(event: Event | None) -> Manual | None:

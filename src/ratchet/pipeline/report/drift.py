@@ -12,7 +12,6 @@ from ratchet.pipeline.report.blocks import (
     badge,
     card,
     figures,
-    interval_bar,
     named,
     prose,
     table,
@@ -21,7 +20,13 @@ from ratchet.pipeline.report.blocks import (
     unfold,
 )
 from ratchet.pipeline.report.drift_plots import draw
-from ratchet.pipeline.report.markup import Child, Html, join, tag
+from ratchet.pipeline.report.drift_table import (
+    columns_table,
+    decided_by,
+    title_of,
+    verdict_of,
+)
+from ratchet.pipeline.report.markup import Html, tag
 from ratchet.pipeline.report.style import SHEET
 
 if TYPE_CHECKING:
@@ -33,21 +38,6 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_PICTURES = 24
 """Columns that are drawn; the others stand in the table."""
 
-_UNJUDGED = {
-    "time": "Time moves on by itself: not judged",
-    "identifier": "Its values hardly repeat: not judged",
-}
-_ANSWERS = {"__score": "Score", "__label": "Decided class"}
-_NAMES = {
-    "ks": "KS",
-    "psi": "PSI",
-    "wasserstein": "Wasserstein",
-    "js": "J–S",
-    "cramers_v": "Cramér’s V",
-    "missing": "missing",
-    "new": "new levels",
-    "combined": "combined",
-}
 _WORDS = (
     (
         "KS",
@@ -126,7 +116,7 @@ def render_drift(page: DriftPage) -> str:
         tag("p", f"{page.after} against {page.before}"),
         class_="top",
     )
-    parts = [_verdict(page), _table(page), _pictures(page), _told(page), _glossary()]
+    parts = [_verdict(page), columns_table(page.report), _pictures(page), _told(page), _glossary()]
     body = tag(
         "body",
         tag("a", "Skip to the report", href="#verdict", class_="skip"),
@@ -183,7 +173,7 @@ def _headline(report: DriftReport) -> str:
     moved = [column for column in report.columns if column.drifted]
     if not moved:
         return "The new rows look like the reference"
-    first = _title(moved[0])
+    first = title_of(moved[0])
     if len(moved) == 1:
         return f"One column no longer looks like the reference: {first}"
     return f"{len(moved)} columns no longer look like the reference, {first} first of all"
@@ -199,110 +189,6 @@ def _how_judged(judged: list[ColumnDrift]) -> str:
     )
 
 
-def _table(page: DriftPage) -> Html:
-    report = page.report
-    columns = [
-        Column("Column", "name"),
-        Column("Verdict", "short"),
-        Column("Of its limit", "bar"),
-        Column("KS", "number"),
-        Column("PSI", "number"),
-        Column("Wasserstein", "number"),
-        Column("J–S", "number"),
-        Column("Cramér’s V", "number"),
-        Column("Missing", "number"),
-        Column("New", "number"),
-    ]
-    weighted = any(column.importance is not None for column in report.columns)
-    if weighted:
-        columns.append(Column("Importance", "number"))
-    rows = [_row(column, weighted) for column in report.columns]
-    made = table("All columns, the most telling ones first", columns, rows)
-    absent = None
-    if report.absent:
-        shown = ", ".join(words.name(_answer(name), 30) for name in report.absent[:20])
-        absent = tag("p", f"Not in the new rows: {shown}.", class_="hint")
-    lead = "By drift times importance to the model" if weighted else "By how far they drifted"
-    return tag(
-        "section",
-        tag("h2", "Columns", id="columns-h"),
-        tag("p", f"{lead}; what the model answers comes first.", class_="lead"),
-        card(made, style="flush drift"),
-        absent,
-        id="columns",
-        aria_labelledby="columns-h",
-    )
-
-
-def _row(column: ColumnDrift, weighted: bool) -> list[Child]:
-    before, after = column.missing
-    missing = words.percent(after)
-    if abs(after - before) >= 0.0005:
-        missing = f"{words.percent(before)} → {words.percent(after)}"
-    cells: list[Child] = [
-        join(
-            [tag("span", _name(column), class_="strong"), tag("span", _why(column), class_="sub")]
-        ),
-        _badge(column),
-        _strength_bar(column),
-        _shown(column.ks.value if column.ks else None),
-        _shown(column.psi),
-        _shown(column.wasserstein),
-        _shown(column.js),
-        _shown(column.cramers_v),
-        missing,
-        words.NONE if column.new_share is None else words.percent(column.new_share),
-    ]
-    if weighted:
-        cells.append(words.NONE if column.importance is None else words.percent(column.importance))
-    return cells
-
-
-def _name(column: ColumnDrift) -> Html:
-    return named(_answer(column.column), 40)
-
-
-def _title(column: ColumnDrift) -> str:
-    return words.name(_answer(column.column), 40)
-
-
-def _answer(name: str) -> str:
-    if name.startswith("__score:"):
-        return f"Score of {name.removeprefix('__score:')}"
-    return _ANSWERS.get(name, name)
-
-
-def _badge(column: ColumnDrift) -> Html:
-    if column.unjudged:
-        return badge("none", "Not judged")
-    return badge("bad", "Drifted") if column.drifted else badge("good", "Quiet")
-
-
-def _why(column: ColumnDrift) -> str:
-    if column.unjudged:
-        return _UNJUDGED[column.unjudged]
-    if column.statistic == "missing":
-        shares = [words.percent(share) for share in column.missing]
-        return f"missing {shares[0]}, now {shares[1]}"
-    known = " from past windows" if column.calibrated else ""
-    limit = words.figure(column.threshold, 3)
-    return f"{_NAMES[column.statistic]} {_shown(column.value)}, limit {limit}{known}"
-
-
-def _shown(value: float | None) -> str:
-    """A distance: three decimals, and no powers of ten for next to nothing."""
-    return "<0.001" if value is not None and 0 < value < 0.0005 else words.figure(value, 3)
-
-
-def _strength_bar(column: ColumnDrift) -> Html | None:
-    """The value against its limit, which is in the middle; up to twice of it."""
-    if column.unjudged:
-        return None
-    reach = min(column.strength / 2, 1.0)
-    style = "bad" if column.drifted else "c8"
-    return interval_bar(0.0, reach, reach, style, reference=0.5)
-
-
 def _pictures(page: DriftPage) -> Html | None:
     drawn = [column for column in page.report.columns if column.column in page.pictures]
     shown = drawn[:MOST_PICTURES]
@@ -311,9 +197,9 @@ def _pictures(page: DriftPage) -> Html | None:
     made = [
         draw(
             page.pictures[column.column],
-            _title(column),
+            title_of(column),
             f"c-{place}",
-            _badge(column),
+            verdict_of(column),
             _below(column),
         )
         for place, column in enumerate(shown)
@@ -336,7 +222,7 @@ def _pictures(page: DriftPage) -> Html | None:
 
 
 def _below(column: ColumnDrift) -> str:
-    said = _why(column)
+    said = decided_by(column)
     if column.means is not None and not column.unjudged:
         before, after = (words.figure(mean, 3) for mean in column.means)
         said += f"; mean {before}, now {after}"

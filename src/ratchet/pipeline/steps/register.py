@@ -54,6 +54,9 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 def _at_once(context: StepContext) -> bool:
     """Whether a model that passed answers everything at once: also the first one of all."""
     rules = context.settings.rollout
+    trial = context.ledger.live_experiment()
+    if trial is not None and trial.open:
+        return False  # a promotion would end the experiment, which has cost days
     return context.champion is None or (rules.strategy == "direct" and not rules.approval)
 
 
