@@ -10,7 +10,7 @@ from forked_ratchet import Driver
 from soak import Plan, Soak
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_a_server_under_load_while_everything_changes(
     driver: Driver, tmp_path: Path, workers: int
 ) -> None:

@@ -11,6 +11,7 @@ from ratchet import clock
 from ratchet.errors import StorageError
 from ratchet.gates.report import GateResult, Where, default_places
 from ratchet.gates.settings import BudgetSettings
+from ratchet.packaging.bundle import PROFILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Cost:
 
     Attributes:
         latency_p95: seconds for one row that 95 of 100 calls stay within.
-        size: bytes of the bundle's files.
+        size: bytes of the bundle's files, as `measure_size` counts them.
         memory: bytes of a process that loaded the bundle and scored rows.
         problem: why something was not measured.
     """
@@ -64,13 +65,14 @@ def measure_latency(
 
 
 def measure_size(folder: Path) -> int:
-    """Bytes of all files in a folder.
+    """Bytes of a bundle's files, but for the profile: monitoring reads it, no server does.
 
     Raises:
         StorageError: the folder cannot be read.
     """
     try:
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != PROFILE]
+        return sum(path.stat().st_size for path in files)
     except OSError as error:
         raise StorageError(
             f"The bundle {folder} cannot be read", why=error.strerror or str(error)

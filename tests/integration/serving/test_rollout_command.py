@@ -64,7 +64,7 @@ def test_a_split_is_made_shown_grown_and_cleared(rollout: Rollout) -> None:
         {"name": "challenger", "version": 2, "share": 10.0},
     ]
     code, shown = rollout("show")
-    assert shown == {"traffic": made["traffic"], "troubles": []}
+    assert shown == {"traffic": made["traffic"], "troubles": [], "rollouts": []}
     assert (shown["traffic"]["kind"], shown["traffic"]["shadow"]) == ("canary", [3])
     # By number, in another order, with another sign: the same arms, the same rollout.
     code, grown = rollout("split", "2=50%", "1=50", "--shadow=3", "--reason", "well so far")
@@ -156,6 +156,10 @@ def test_what_a_server_could_not_load_is_shown(rollout: Rollout, served: ServedS
 def test_without_a_champion_there_is_nothing_to_split(tmp_path: Path) -> None:
     ServedSite(tmp_path).add()
     (tmp_path / "ratchet.yaml").write_text(YAML)
-    assert ratchet("rollout", "--json", cwd=tmp_path).data == {"traffic": None, "troubles": []}
+    assert ratchet("rollout", "--json", cwd=tmp_path).data == {
+        "traffic": None,
+        "troubles": [],
+        "rollouts": [],
+    }
     refused = ratchet("rollout", "clear", "--json", cwd=tmp_path)
     assert (refused.code, refused.error["code"]) == (5, "no_champion")
