@@ -95,6 +95,10 @@ def _ratchet(cache: Path, python: str, port: int) -> list[str]:
     return [python, "-m", "ratchet", "serve", "--project", project, "--port", str(port)]
 
 
+def _unlogged(cache: Path, python: str, port: int) -> list[str]:
+    return [python, str(SERVERS / "unlogged.py"), str(cache / "project"), str(port)]
+
+
 def _mlflow(cache: Path, python: str, port: int) -> list[str]:
     return [
         str(Path(python).parent / "mlflow"), "models", "serve", "--model-uri",
@@ -126,6 +130,7 @@ def _mlserver(cache: Path, python: str, port: int) -> list[str]:
 CONTENDERS = (
     Contender("floor", (), _script("floor.py"), "/", _one_or_many),
     Contender("ratchet", (), _ratchet, "/v1/predict", _one_or_many, "/readyz"),
+    Contender("without log", (), _unlogged, "/v1/predict", _one_or_many, "/readyz"),
     Contender(
         "mlflow",
         ("mlflow>=3.13,<4", "scikit-learn", "lightgbm", "pandas", "cloudpickle"),
