@@ -88,7 +88,7 @@ class Work:
 
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter from another; by default Python allows ten times that."""
+"""How long a thread may keep the interpreter from another; Python allows ten times that."""
 
 
 def work(task: Work) -> int:
