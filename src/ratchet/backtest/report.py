@@ -11,6 +11,7 @@ from ratchet.pipeline.report.blocks import (
     card,
     chip,
     figures,
+    glossary,
     named,
     prose,
     table,
@@ -80,7 +81,7 @@ def render_backtest(found: Backtest) -> str:
         f"Backtest of {words.count(stream.rows)} rows, {len(stream.served)} periods of "
         f"{stream.period}, labels {stream.waits}"
     )
-    parts = [_verdict(found), _table(found), _plots(found), _runs(found), _glossary()]
+    parts = [_verdict(found), _table(found), _plots(found), _runs(found), glossary(_WORDS)]
     body = tag(
         "body",
         tag("a", "Skip to the report", href="#verdict", class_="skip"),
@@ -101,7 +102,8 @@ def _verdict(found: Backtest) -> Html:
     style, label = ("good", "Recommended") if advice.keeps else ("warn", "Best there is")
     if advice.within_noise:
         style, label = "info", "Within noise"
-    reasons = [tag("p", prose(_sentence(reason)), class_="reason") for reason in advice.reasons]
+    said = [words.sentence(reason) for reason in advice.reasons]
+    reasons = [tag("p", prose(reason), class_="reason") for reason in said]
     every = next(one for one in found.lines if one.baseline and one.played.runs)
     runs = len(chosen.played.runs)
     numbers = [
@@ -113,7 +115,7 @@ def _verdict(found: Backtest) -> Html:
             f"{words.percent(chosen.kept_metric)} of every period",
         ),
         tile(
-            _sentence(words.spoken(found.loss)).rstrip("."),
+            words.sentence(words.spoken(found.loss)).rstrip("."),
             words.figure(chosen.quality.loss),
             f"{words.percent(chosen.kept_loss)} kept",
         ),
@@ -130,9 +132,9 @@ def _verdict(found: Backtest) -> Html:
         "section",
         card(
             badge(style, label),
-            tag("h2", _sentence(advice.headline).rstrip("."), id="verdict-h"),
+            tag("h2", words.sentence(advice.headline).rstrip("."), id="verdict-h"),
             *reasons,
-            *[tag("p", _sentence(said), class_="hint") for said in found.stream.notes],
+            *[tag("p", words.sentence(said), class_="hint") for said in found.stream.notes],
             style=f"hero {style}",
         ),
         tiles(*numbers),
@@ -154,7 +156,7 @@ def _table(found: Backtest) -> Html:
         Column("Promoted", "number"),
         Column(words.metric_title(found.metric), "number"),
         Column("Kept", "number"),
-        Column(_sentence(words.spoken(found.loss)).rstrip("."), "number"),
+        Column(words.sentence(words.spoken(found.loss)).rstrip("."), "number"),
         Column("Kept", "number"),
         Column("Regret", "number"),
         Column("Against never", "number"),
@@ -280,19 +282,3 @@ def _runs(found: Backtest) -> Html | None:
         id="runs",
         aria_labelledby="runs-h",
     )
-
-
-def _glossary() -> Html:
-    items = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _WORDS]
-    return tag(
-        "section",
-        tag("h2", "Words", id="words-h"),
-        card(tag("dl", items, class_="glossary")),
-        id="words",
-        aria_labelledby="words-h",
-    )
-
-
-def _sentence(said: str) -> str:
-    text = said[:1].upper() + said[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."

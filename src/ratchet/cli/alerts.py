@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli.output import Answer, Options, command
+from ratchet.cli.output import Answer, Options, command, show_by_default
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,27 +21,7 @@ UNREACHABLE = 6
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Who is told, and what was told.", invoke_without_command=True)
-
-    @group.callback()
-    def list_unless_asked_for_more(
-        context: typer.Context,
-        project: Annotated[
-            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
-        ] = None,
-        env: Annotated[
-            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
-        ] = None,
-        assignments: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    ) -> None:
-        """List the newest alerts and how their delivery stands."""
-        if context.invoked_subcommand is None:
-            list_alerts(
-                limit=20, project=project, env=env, assignments=assignments, as_json=as_json
-            )
-
+    show_by_default(group, list_alerts, limit=20)
     group.command("list")(list_alerts)
     group.command("test")(send_test)
     app.add_typer(group, name="alerts")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ratchet.cli.moments import parse_moment
-from ratchet.cli.output import Answer, Options, command, console
+from ratchet.cli.output import Answer, Options, command, console, show_by_default
 from ratchet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,25 +27,7 @@ def register(app: typer.Typer) -> None:
         help="The newest features of every entity, and what was known when.",
         invoke_without_command=True,
     )
-
-    @group.callback()
-    def status_unless_asked_for_more(
-        context: typer.Context,
-        project: Annotated[
-            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
-        ] = None,
-        env: Annotated[
-            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
-        ] = None,
-        assignments: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    ) -> None:
-        """Say what the feature store holds and whether it has what the models read."""
-        if context.invoked_subcommand is None:
-            status(project=project, env=env, assignments=assignments, as_json=as_json)
-
+    show_by_default(group, status)
     for name, function in (("push", push), ("show", show), ("status", status), ("join", join)):
         group.command(name)(function)
     app.add_typer(group, name="features")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli.output import Answer, Options, command
+from ratchet.cli.output import Answer, Options, command, show_by_default
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,25 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and chan
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="The model versions and what serves.", invoke_without_command=True)
-
-    @group.callback()
-    def list_unless_asked_for_more(
-        context: typer.Context,
-        project: Annotated[
-            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
-        ] = None,
-        env: Annotated[
-            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
-        ] = None,
-        assignments: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    ) -> None:
-        """List the model versions, newest first, with their test metrics and aliases."""
-        if context.invoked_subcommand is None:
-            models(project=project, env=env, assignments=assignments, as_json=as_json)
-
+    show_by_default(group, models)
     group.command("compare")(compare)
     app.add_typer(group, name="models")
     app.command("promote")(promote)

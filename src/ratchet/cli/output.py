@@ -127,6 +127,31 @@ def command(function: Callable[..., Answer]) -> Callable[..., None]:
     return call
 
 
+def show_by_default(group: typer.Typer, shown: Callable[..., None], **given: Any) -> None:
+    """Have ``ratchet GROUP`` without a subcommand do what the command ``shown`` does.
+
+    ``given`` are its arguments besides the common options.
+    """
+
+    def otherwise(
+        context: typer.Context,
+        project: Annotated[
+            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
+        ] = None,
+        env: Annotated[
+            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
+        ] = None,
+        assignments: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ) -> None:
+        if context.invoked_subcommand is None:
+            shown(project=project, env=env, assignments=assignments, as_json=as_json, **given)
+
+    group.callback()(otherwise)
+
+
 def deliver(answer: Callable[[], Answer], options: Options) -> int:
     """Get the answer and put it out; the exit code."""
     as_json = options.json

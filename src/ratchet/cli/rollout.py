@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ratchet.cli import rollouts
 from ratchet.cli.models import who
-from ratchet.cli.output import Answer, Options, command
+from ratchet.cli.output import Answer, Options, command, show_by_default
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,25 +23,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and chan
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Who answers how much of the traffic.", invoke_without_command=True)
-
-    @group.callback()
-    def show_unless_asked_for_more(
-        context: typer.Context,
-        project: Annotated[
-            Path | None, typer.Option("--project", metavar="DIR", help="Project folder.")
-        ] = None,
-        env: Annotated[
-            str | None, typer.Option("--env", metavar="NAME", help="Environment overlay.")
-        ] = None,
-        assignments: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
-        ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    ) -> None:
-        """Show who answers how much of the traffic, and since when."""
-        if context.invoked_subcommand is None:
-            show(project=project, env=env, assignments=assignments, as_json=as_json)
-
+    show_by_default(group, show)
     group.command("show")(show)
     group.command("split")(split)
     group.command("clear")(clear)

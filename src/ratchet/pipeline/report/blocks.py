@@ -194,3 +194,15 @@ def share_bar(share: float, style: str = "c1", *, start: float = 0.0) -> Html:
         class_=f"bar {style}",
         aria_hidden="true",
     )
+
+
+def glossary(words: Iterable[tuple[str, str]]) -> Html:
+    """The section that says what the page's words mean."""
+    items = [tag("div", tag("dt", name), tag("dd", said)) for name, said in words]
+    return tag(
+        "section",
+        tag("h2", "Words", id="words-h"),
+        card(tag("dl", items, class_="glossary")),
+        id="words",
+        aria_labelledby="words-h",
+    )

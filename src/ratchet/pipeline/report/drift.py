@@ -12,6 +12,7 @@ from ratchet.pipeline.report.blocks import (
     badge,
     card,
     figures,
+    glossary,
     named,
     prose,
     table,
@@ -116,7 +117,13 @@ def render_drift(page: DriftPage) -> str:
         tag("p", f"{page.after} against {page.before}"),
         class_="top",
     )
-    parts = [_verdict(page), columns_table(page.report), _pictures(page), _told(page), _glossary()]
+    parts = [
+        _verdict(page),
+        columns_table(page.report),
+        _pictures(page),
+        _told(page),
+        glossary(_WORDS),
+    ]
     body = tag(
         "body",
         tag("a", "Skip to the report", href="#verdict", class_="skip"),
@@ -141,7 +148,7 @@ def _verdict(page: DriftPage) -> Html:
     made = [
         badge(style, label),
         tag("h2", _headline(report), id="verdict-h"),
-        tag("p", prose(_sentence(report.reason)), class_="reason"),
+        tag("p", prose(words.sentence(report.reason)), class_="reason"),
     ]
     if not report.calibrated and judged:
         made.append(tag("p", _how_judged(judged), class_="hint"))
@@ -229,7 +236,7 @@ def _below(column: ColumnDrift) -> str:
     if column.new_levels:
         shown = ", ".join(words.name(level, 24) for level in column.new_levels[:5])
         said += f"; new: {shown}"
-    return _sentence(said)
+    return words.sentence(said)
 
 
 def _told(page: DriftPage) -> Html | None:
@@ -265,19 +272,3 @@ def _told(page: DriftPage) -> Html | None:
         id="together",
         aria_labelledby="together-h",
     )
-
-
-def _glossary() -> Html:
-    items = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _WORDS]
-    return tag(
-        "section",
-        tag("h2", "Words", id="words-h"),
-        card(tag("dl", items, class_="glossary")),
-        id="words",
-        aria_labelledby="words-h",
-    )
-
-
-def _sentence(said: str) -> str:
-    text = said[:1].upper() + said[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."

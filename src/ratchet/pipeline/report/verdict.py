@@ -36,7 +36,7 @@ def verdict(facts: ReportFacts) -> Html:
     style, label = _BADGES[run.outcome]
     made = [badge(style, label), tag("h2", headline(facts), id="verdict-h")]
     if run.fault is None:
-        made.append(tag("p", prose(_sentence(run.reason)), class_="reason"))
+        made.append(tag("p", prose(words.sentence(run.reason)), class_="reason"))
     else:
         made += _fault(facts)
     if run.description:
@@ -95,9 +95,9 @@ def _fault(facts: ReportFacts) -> list[Html]:
     assert fault is not None
     at = next((step.name for step in facts.run.steps if step.status == "failed"), "")
     what = f"Step {at}: {fault.what}" if at else fault.what
-    made = [tag("p", prose(_sentence(what)), class_="reason")]
+    made = [tag("p", prose(words.sentence(what)), class_="reason")]
     if fault.why:
-        made.append(tag("p", prose(_sentence(fault.why)), class_="hint"))
+        made.append(tag("p", prose(words.sentence(fault.why)), class_="hint"))
     if fault.fix or fault.where:
         where = join([" ", code(fault.where)]) if fault.where else None
         fix = tag("b", "To fix it: ") if fault.fix else tag("b", "Where: ")
@@ -170,7 +170,7 @@ def _story(found: ComparisonFacts, gate: GateFacts | None) -> str:
     else:
         text += f"With {level} confidence at least {words.signed(found.lower)}. "
     if found.note:
-        text += f"{_sentence(found.note)} "
+        text += f"{words.sentence(found.note)} "
     if found.use > 1:
         text += f"It is decision {found.use} on these rows, so it takes more to prove a gain. "
     if found.verdict == "not_enough_evidence" and found.rows_needed:
@@ -267,9 +267,3 @@ def _bound(frame: Frame, bound: float) -> Html:
         class_="note strong",
     )
     return join([tick, said])
-
-
-def _sentence(said: str) -> str:
-    said = said.strip()
-    ended = said if said.endswith((".", "!", "?", "…")) else f"{said}."
-    return ended[:1].upper() + ended[1:]

@@ -261,3 +261,10 @@ def listed(values: list[str]) -> str:
 
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def sentence(said: str) -> str:
+    """The words as a sentence: a capital at its start, a mark at its end."""
+    said = said.strip()
+    ended = said if said.endswith((".", "!", "?", "…")) else f"{said}."
+    return ended[:1].upper() + ended[1:]
