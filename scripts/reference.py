@@ -171,6 +171,8 @@ RUN_FIELDS = {
     "metric": "The metric that chose among the candidates.",
     "update": "How the model was made: `retune` (searched for), `refit` or `incremental`.",
     "climbed": "The cheaper ways that were tried before, each with `update` and the `reason` it was not enough.",
+    "notes": "What training had to say of the model: what there was no time for, what was left out.",
+    "window": "Which training rows were learned from: `setting`, `rows` of `of`, `since`, `begins`, `reason`, `metric`, `block`, `tried` (each `share`, `value`, `difference` to all rows, `se`), `says`.",
     "report": "The run's HTML page, if it has one.",
     "seconds": "Wall time.",
     "cpu_seconds": "Processor time, of the processes it started too.",

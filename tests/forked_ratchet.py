@@ -2,7 +2,8 @@
 
 Run as a program it imports the libraries once and forks a process for every command, so that a
 hundred commands cost seconds; ``Driver`` speaks to it. A command is a real process with its own
-number, lease and exit code; only the imports are shared.
+number, lease and exit code; only the imports are shared. ``Driver.call`` does the same with a
+function of the tests, and may start it several times at once.
 
 Where to die (``kill``):
     {"step": NAME, "when": "enter" | "leave"}      as a step begins, or before its result is kept
@@ -13,16 +14,19 @@ Where to die (``kill``):
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import importlib
 import itertools
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ PRELOADED = (
     "lightgbm",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
+    "msgspec",
     "mlflow.pyfunc",
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -43,24 +48,32 @@ PRELOADED = (
     "optuna.storages",
     "pandas",
     "polars",
-    "ratchet.cli.main",
-    "ratchet.pipeline.run",
+    "ratchet.*",
     "rich.console",
     "skl2onnx",
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.metrics",
+    "sqlalchemy.dialects.sqlite",
 )
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
+"""One pixel, in place of the plots of a run: drawing them takes half of its time."""
 
 
 class Driver:
-    """Starts commands, one after the other."""
+    """Starts commands, one after the other; ``preload`` are the modules that they share.
 
-    def __init__(self, folder: Path) -> None:
+    A run's plots are drawn only while ``drawn`` is true, else each is the same picture.
+    """
+
+    def __init__(self, folder: Path, preload: Sequence[str] = PRELOADED) -> None:
         self.folder = folder
+        self.drawn = False
         self.numbers = itertools.count()
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__],
+            [sys.executable, "-W", "ignore", __file__, *preload],
             env=environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,25 +88,62 @@ class Driver:
         **variables: str,
     ) -> Result:
         """``ratchet ARGUMENTS``; the code of a killed process is minus the signal."""
-        number = next(self.numbers)
-        out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
+        return self.at_once(1, *arguments, cwd=cwd, kill=kill, **variables)[0]
+
+    def at_once(
+        self,
+        times: int,
+        *arguments: object,
+        cwd: Path | None = None,
+        kill: Kill | None = None,
+        **variables: str,
+    ) -> list[Result]:
+        """``ratchet ARGUMENTS`` in so many processes at the same time."""
         request = {
             "arguments": [str(argument) for argument in arguments],
-            "out": str(out),
-            "err": str(err),
             "cwd": str(cwd or self.folder),
             "variables": variables,
+            "drawn": self.drawn,
             "kill": kill,
         }
+        return self._ask(request, times)
+
+    def call(
+        self,
+        function: str,
+        *arguments: object,
+        kill: Kill | None = None,
+        times: int = 1,
+        **variables: str,
+    ) -> list[Result]:
+        """``package.module:name(ARGUMENTS...)``, texts all, in so many processes at once.
+
+        What it gives back is its ``--json``: ``Result.data``.
+        """
+        request = {
+            "function": function,
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(self.folder),
+            "variables": variables,
+            "drawn": self.drawn,
+            "kill": kill,
+        }
+        return self._ask(request, times)
+
+    def _ask(self, request: dict[str, Any], times: int) -> list[Result]:
+        places = [str(self.folder / str(next(self.numbers))) for _ in range(times)]
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.write(json.dumps({**request, "places": places}) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         assert answer, "the driver ended"
-        result = Result(json.loads(answer)["code"], out.read_text(), err.read_text())
-        assert "Traceback" not in result.out + result.err, result.err
-        return result
+        results = []
+        for place, code in zip(places, json.loads(answer)["codes"], strict=True):
+            out, err = (Path(f"{place}.{name}").read_text() for name in ("out", "err"))
+            assert "Traceback" not in out + err, err
+            results.append(Result(code, out, err))
+        return results
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -128,12 +178,19 @@ def on_call(call: str, when: str, nth: int) -> None:
         return result
 
     setattr(owner, name, dying)
+    put_everywhere(name, original, dying)
+
+
+def put_everywhere(name: str, old: object, new: object) -> None:
+    """Replace what modules took by its name as they were imported."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get(name) is old:
+            setattr(module, name, new)
 
 
 def on_step(step: str, when: str, after: float = 0.0, nth: int = 1) -> None:
     """Die in a step."""
     graph = importlib.import_module("ratchet.pipeline.graph")
-    run = importlib.import_module("ratchet.pipeline.run")
 
     def wrap(kept: Any) -> Any:
         def execute(context: Any) -> Any:
@@ -152,7 +209,20 @@ def on_step(step: str, when: str, after: float = 0.0, nth: int = 1) -> None:
 
     steps = tuple(wrap(one) if one.name == step else one for one in graph.STEPS)
     assert steps != graph.STEPS, f"there is no step {step}"
-    graph.STEPS = run.STEPS = steps
+    put_everywhere("STEPS", graph.STEPS, steps)
+
+
+def leave_undrawn(patch: Callable[[Any, str, Any], object]) -> None:
+    """The same picture for every plot of a run; ``patch`` is ``setattr``, or a test's own."""
+    plots = importlib.import_module("ratchet.evaluation.plots")
+    points = plots.plot_points
+
+    def render_plots(*rows: Any, importance: Any = (), **given: Any) -> dict[str, bytes]:
+        asked = {name: given[name] for name in ("task", "metrics", "explanation")}
+        names = [*points(*rows, **asked), *(["importance"] if importance else [])]
+        return dict.fromkeys(names, PICTURE)
+
+    patch(plots, "render_plots", render_plots)
 
 
 class _Writes:
@@ -171,16 +241,23 @@ class _Writes:
                 die()
 
 
-def serve_one(request: Mapping[str, Any]) -> int:
+def serve_one(request: Mapping[str, Any], place: str) -> int:
     """In the forked process: the command, to its end or its death."""
     for number, name in ((1, "out"), (2, "err")):
-        handle = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        handle = os.open(f"{place}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
     os.chdir(request["cwd"])
     os.environ.update(request["variables"])
+    if not request["drawn"]:
+        leave_undrawn(setattr)
     kill = request["kill"]
     if kill is not None:
         (on_call if "call" in kill else on_step)(**kill)
+    if "function" in request:
+        module, _, name = request["function"].partition(":")
+        data = getattr(importlib.import_module(module), name)(*request["arguments"])
+        print(json.dumps({"ok": True, "data": data}))
+        return 0
     sys.argv = ["ratchet", *request["arguments"]]
     from ratchet.cli.main import main
 
@@ -192,21 +269,39 @@ def serve_one(request: Mapping[str, Any]) -> int:
 
 
 def main() -> None:
-    for module in PRELOADED:
-        importlib.import_module(module)
+    for module in sys.argv[1:]:
+        for name in modules_below(module.removesuffix(".*")) if "*" in module else (module,):
+            importlib.import_module(name)
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                code = serve_one(json.loads(line))
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
+        request = json.loads(line)
+        children = [start_one(request, place) for place in request["places"]]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        sys.stdout.write(json.dumps({"codes": codes}) + "\n")
         sys.stdout.flush()
+
+
+def modules_below(package: str) -> Iterator[str]:
+    """All modules of a package but the one that runs it."""
+    places = importlib.import_module(package).__path__
+    for found in pkgutil.walk_packages(places, f"{package}."):
+        if not found.name.endswith("__main__"):
+            yield found.name
+
+
+def start_one(request: Mapping[str, Any], place: str) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        code = serve_one(request, place)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001 - whoever asked reads it
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -119,3 +119,12 @@ class Dear(Poor):
 
     name = "dear"
     seconds = 0.4
+
+
+class Broken(Made):
+    """Never makes a model."""
+
+    name = "broken"
+
+    def fit(self, rows, **more):
+        raise ValueError("it never works")

@@ -19,11 +19,16 @@ PASSWORD = "s3cret/pass word"
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server: a superuser's ``url`` (password quoted in it) and ``stop()``."""
+    """A running server: a superuser's ``url`` (password quoted in it) and ``stop()``.
+
+    ``halt()`` and ``start()`` take it away and bring it back, with what it holds.
+    """
 
     url: str
     password: str
     stop: Callable[[], None]
+    halt: Callable[[], None]
+    start: Callable[[], None]
 
     @property
     def base(self) -> str:
@@ -78,18 +83,24 @@ def start_postgres(folder: Path) -> PostgresServer:
         f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' "
         "-c fsync=off -c shared_buffers=16MB -c max_connections=20"
     )
-    run(
-        str(binaries / "pg_ctl"), "-D", str(data), "-l", str(home / "log"), "-w", "-t", "60",
-        "-o", options, "start",
-    )  # fmt: skip
+    control = (str(binaries / "pg_ctl"), "-D", str(data))
+
+    def start() -> None:
+        run(*control, "-l", str(home / "log"), "-w", "-t", "60", "-o", options, "start")
+
+    def halt() -> None:
+        run(*control, "-m", "immediate", "-w", "stop")
 
     def stop() -> None:
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+        if (data / "postmaster.pid").exists():
+            halt()
         shutil.rmtree(home)
+
+    start()
 
     quoted = PASSWORD.replace("/", "%2F").replace(" ", "%20")
     url = f"postgresql://ratchet:{quoted}@127.0.0.1:{port}/postgres"
-    return PostgresServer(url, PASSWORD, stop)
+    return PostgresServer(url, PASSWORD, stop, halt, start)
 
 
 class _Runner:

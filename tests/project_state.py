@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,22 +72,18 @@ def ask(database: Path, query: str) -> tuple[tuple[object, ...], ...]:
         connection.close()
 
 
-MIGRATED = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-SqlAlchemyStore(sys.argv[1], sys.argv[2])
-"""
+def make_tracking(state: str) -> str:
+    """An MLflow store with nothing in it, for ``forked_ratchet.Driver.call``.
 
+    Making one takes a second, copying it does not.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-def make_tracking(state: Path) -> Path:
-    """An MLflow store with nothing in it: making one takes seconds, copying it does not."""
-    state.mkdir(parents=True)
-    uri, artifacts = f"sqlite:///{state}/mlflow.db", (state / "artifacts").as_uri()
-    subprocess.run(
-        [sys.executable, "-c", MIGRATED, uri, artifacts], check=True, capture_output=True
-    )
-    return state / "mlflow.db"
+    folder = Path(state)
+    folder.mkdir(parents=True)
+    store = SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", (folder / "artifacts").as_uri())
+    store.engine.dispose()
+    return str(folder / "mlflow.db")
 
 
 def give_tracking(folder: Path, store: Path) -> Path:
@@ -104,3 +98,12 @@ def half_written(folder: Path) -> list[str]:
     runs = folder / ".ratchet" / "runs"
     steps = [path for path in runs.glob("*/*") if path.is_dir() and not path.name.startswith(".")]
     return [str(path.relative_to(runs)) for path in steps if not (path / "facts.json").is_file()]
+
+
+def score_by_mlflow(uri: str, data: str) -> dict[str, list[object]]:
+    """What MLflow alone makes of the rows of a CSV file; for ``forked_ratchet.Driver.call``."""
+    import mlflow
+    import pandas as pd
+
+    found = mlflow.pyfunc.load_model(uri).predict(pd.read_csv(data))
+    return {str(name): column.tolist() for name, column in found.items()}

@@ -67,7 +67,9 @@ class Registry:
 class World:
     """The clock is ``at``; ``serve`` lets time pass and traffic flow.
 
-    ``base`` is the mean of the true logits; ``label_delay`` gives seconds, by what is true.
+    ``base`` is the mean of the true logits; ``label_delay`` gives seconds, by what is true;
+    ``url`` is the ledger's, by default that of a file in the folder. A world that there is already
+    is opened as it was left.
     """
 
     folder: Path
@@ -76,15 +78,21 @@ class World:
     behaviours: dict[int, Behaviour] = field(default_factory=lambda: {1: Behaviour()})
     base: float = -0.5
     label_delay: Callable[[np.random.Generator, np.ndarray], np.ndarray] | None = None
+    url: str = ""
+    project: str = "p"
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.count = 0
         self.ledger: Ledger = open_ledger(
-            f"sqlite:///{self.folder / 'ledger.db'}", project="p", now=lambda: self.at
+            self.url or f"sqlite:///{self.folder / 'ledger.db'}",
+            project=self.project,
+            now=lambda: self.at,
         )
         self.lake = Lake(str(self.folder / "lake"))
         self.registry = Registry()
+        if self.ledger.versions():
+            return
         for number in (1, 2, 3):
             self.ledger.start_run(f"r{number}", trigger="manual")
             self.ledger.record_gates(f"r{number}", [GateRecord("minimum", True, 0.8, 0.7)])
@@ -202,6 +210,7 @@ class World:
             "arm",
             pl.Series("error", [str(code) for code in codes]),
             pl.lit(0, pl.Int64).alias("micros"),
+            "entity",
         )
         bad = pl.Series(failed)
         return frame.filter(~bad), failures.filter(bad)

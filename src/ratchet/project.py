@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,7 +281,7 @@ class Project:
             time=self.settings.data.time,
             target=self.settings.data.target,
             alerts=self.settings.alerts,
-            open_ledger=self.open_ledger,
+            open_ledger=partial(self.open_ledger, create=False),
             open_lake=self.open_lake,
             open_features=self.open_features,
             hash_key=None

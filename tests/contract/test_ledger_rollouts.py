@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from kept_ledgers import Clock, Open
 from sqlalchemy import text
 
 from ratchet.errors import ConflictError, UsageError
-from ratchet.ledger.results import GateRecord
 from ratchet.ledger.rollouts import CHANGED, Begin, Move, Rollout
-from ratchet.ledger.store import Ledger, open_ledger
+from ratchet.ledger.store import Ledger
 from ratchet.ledger.traffic import Arm
 from ratchet.rollout.settings import RolloutSettings
-
-START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-_numbers = itertools.count(1)
-
-Open = Callable[[], Ledger]
-
-
-@dataclass
-class Clock:
-    at: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.at
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def open_it(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Open]:
-    url = (
-        str(request.getfixturevalue("postgres_url"))
-        if request.param == "postgresql"
-        else f"sqlite:///{tmp_path / 'ledger.db'}"
-    )
-    project = f"rollouts-{next(_numbers)}"
-    opened: list[Ledger] = []
-
-    def opener() -> Ledger:
-        opened.append(open_ledger(url, project=project, now=clock))
-        return opened[-1]
-
-    yield opener
-    for ledger in opened:
-        ledger.close()
-
-
-@pytest.fixture
-def ledger(open_it: Open) -> Ledger:
-    """Three versions, the first of which is champion; the gates of the third did not pass."""
-    ledger = open_it()
-    for number in (1, 2, 3):
-        run_id = f"r{number}"
-        ledger.start_run(run_id, trigger="manual")
-        ledger.record_gates(run_id, [GateRecord("minimum.roc_auc", number != 3, 0.8, 0.75)])
-        ledger.add_version(run_id, f"digest-{number}", f"bundles/{number}", threshold=0.4)
-    ledger.deploy(1, expected_previous=None, by="run", reason="first", run_id="r1")
-    return ledger
-
 
 RULES = RolloutSettings(strategy="canary").rules
 CANARY = Begin(

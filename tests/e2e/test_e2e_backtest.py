@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from forked_ratchet import Driver
 from html_reader import Page
 from ratchet.data.scenarios import Scenario, make_table
-from ratchet_cli import ratchet
 
 PROJECT = """\
 project: churn
@@ -48,9 +48,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(project: Path):
+def told(project: Path, driver: Driver):
     policies = ("--policy", project / "watchful.yaml", project / "lazy.yaml")
-    return ratchet(
+    return driver.ratchet(
         "backtest", "--data", project / "history.csv", *policies, *PACE,
         "--out", project / "report.html", "--project", project, "--json",
     ).data  # fmt: skip
@@ -82,13 +82,15 @@ def test_the_page_holds_what_was_found(project: Path, told) -> None:
     assert page is not None
 
 
-def test_without_policies_the_usual_ones_are_compared_with_what_is_kept(project: Path) -> None:
+def test_without_policies_the_usual_ones_are_compared_with_what_is_kept(
+    project: Path, driver: Driver
+) -> None:
     # The same rows and recipe: nothing is trained again.
-    done = ratchet("backtest", *PACE, cwd=project)
+    done = driver.ratchet("backtest", *PACE, cwd=project)
     assert done.code == 0, done.err
     for said in ("default", "falling quality", "monthly", "never", "recommended:", "last label"):
         assert said in done.out
-    again = ratchet("backtest", *PACE, "--json", cwd=project).data
+    again = driver.ratchet("backtest", *PACE, "--json", cwd=project).data
     assert again["trained"] == 0
     assert not (project / ".ratchet" / "ledger.db").exists()
 
@@ -105,8 +107,10 @@ def test_without_policies_the_usual_ones_are_compared_with_what_is_kept(project:
         (("--out", "report.txt"), "report.txt"),
     ],
 )
-def test_what_is_wrong_is_said(project: Path, arguments: tuple[str, ...], said: str) -> None:
-    done = ratchet("backtest", *arguments, "--json", cwd=project)
+def test_what_is_wrong_is_said(
+    project: Path, arguments: tuple[str, ...], said: str, driver: Driver
+) -> None:
+    done = driver.ratchet("backtest", *arguments, "--json", cwd=project)
     assert done.code in (2, 3, 4)
     assert said in json.dumps(done.error).lower()
     assert done.error["fix"]

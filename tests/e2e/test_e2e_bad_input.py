@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
 import re
 import resource
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -50,12 +50,12 @@ def project(champion: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def models_before(champion: Path) -> dict[str, object]:
-    return _models(champion)
+def models_before(champion: Path, driver: Driver) -> dict[str, object]:
+    return _models(driver, champion)
 
 
-def _models(folder: Path) -> dict[str, object]:
-    models = ratchet("models", "--project", folder, "--json").data
+def _models(driver: Driver, folder: Path) -> dict[str, object]:
+    models = driver.ratchet("models", "--project", folder, "--json").data
     # What names the folder differs between a project and its copy.
     return {
         "text": re.sub(r'"[^"]*(/[^"]*)+"', '""', repr(models).replace("'", '"')),
@@ -218,16 +218,16 @@ def test_after_all_that_the_models_are_as_before(
         DATA[name][0](project)
         assert driver.ratchet("run", "--project", project, "--json").code in {3, 6}
         (project / "data.csv").write_text(customers(ROWS), encoding="utf-8")
-    assert _models(project) == models_before
+    assert _models(driver, project) == models_before
     # The good data are still what the champion was trained on.
     again = driver.ratchet("run", "--project", project, "--json").data
     assert again["outcome"] == "skipped"
     assert kept(project).champion == 1
 
 
-def test_bad_data_is_told_to_people_on_stderr_or_stdout(project: Path) -> None:
+def test_bad_data_is_told_to_people_on_stderr_or_stdout(project: Path, driver: Driver) -> None:
     (project / "data.csv").unlink()
-    result = ratchet("run", "--project", project)
+    result = driver.ratchet("run", "--project", project)
     assert result.code in {3, 4, 6}
     assert "data.csv" in result.out + result.err
     assert "fix" in (result.out + result.err).lower()
@@ -631,23 +631,26 @@ def test_files_may_not_grow(project: Path, champion: Path) -> None:
     _refused(project, champion, result, {6}, ("file|disk|write",))
 
 
-FULL = r"""
-set -e
-source=$1; disk=$2; answers=$3; python=$4
-mount -t tmpfs -o size=200m none "$disk"
-cp -a "$source"/. "$disk"/
-for free in 8 250 1200; do
-  dd if=/dev/zero of="$disk"/filler bs=1M 2>/dev/null || true
-  truncate -s -${free}K "$disk"/filler
-  set +e
-  "$python" -m ratchet run --json --project "$disk" >"$answers"/$free.out 2>"$answers"/$free.err
-  echo $? >"$answers"/$free.code
-  set -e
-  rm "$disk"/filler
-  cp -a "$disk" "$answers"/$free
-done
-"$python" -m ratchet run --json --project "$disk" >"$answers"/end.out 2>"$answers"/end.err || true
-cp -a "$disk" "$answers"/end
+FULL = """
+import dataclasses, json, os, shutil, subprocess, sys
+from pathlib import Path
+from forked_ratchet import Driver
+
+source, disk, answers = map(Path, sys.argv[1:])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "none", disk], check=True)
+shutil.copytree(source, disk, dirs_exist_ok=True)
+driver = Driver(answers)
+results = []
+for free in (8, 250, 1200, None):
+    filler = disk / "filler"
+    if free is not None:
+        with filler.open("wb") as opened:
+            os.posix_fallocate(opened.fileno(), 0, shutil.disk_usage(disk).free - free * 1024)
+    results.append(dataclasses.asdict(driver.ratchet("run", "--json", "--project", disk)))
+    filler.unlink(missing_ok=True)
+    shutil.copytree(disk, answers / f"after {free}")
+driver.close()
+print(json.dumps(results))
 """
 
 
@@ -664,16 +667,12 @@ def test_the_disk_is_full(project: Path, champion: Path, tmp_path: Path) -> None
         )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("a small disk cannot be mounted here")
-    arguments = [str(project), str(disk), str(answers), sys.executable]
-    done = _call(["unshare", "-rm", "sh", "-c", FULL, "full", *arguments])
+    arguments = [sys.executable, "-c", FULL, str(project), str(disk), str(answers)]
+    done = _call(["unshare", "-rm", *arguments], PYTHONPATH=str(Path(__file__).parents[1]))
     assert done.code == 0, done.err
-    codes = []
-    for free in (8, 250, 1200):
-        out, err = ((answers / f"{free}.{end}").read_text() for end in ("out", "err"))
-        result = Result(int((answers / f"{free}.code").read_text()), out, err)
-        codes.append(result.code)
-        assert "Traceback" not in out + err
-        after = answers / str(free)
+    *full, end = (Result(**result) for result in json.loads(done.out))
+    for free, result in zip((8, 250, 1200), full, strict=True):
+        after = answers / f"after {free}"
         if result.code == 6:
             assert re.search("full|space|room", _told(result)), result.out
             # Only the last moment of a promotion may lie behind it: the ledger has it, MLflow's
@@ -682,10 +681,9 @@ def test_the_disk_is_full(project: Path, champion: Path, tmp_path: Path) -> None
         else:
             assert result.data["outcome"] in ("promoted", "rejected")
         assert half_written(after) == []
-    assert codes[0] == 6
-    ended = Result(0, (answers / "end.out").read_text(), (answers / "end.err").read_text()).data
-    assert ended["outcome"] in ("promoted", "rejected", "skipped")
-    state = kept(answers / "end")
+    assert full[0].code == 6
+    assert end.data["outcome"] in ("promoted", "rejected", "skipped")
+    state = kept(answers / "after None")
     assert len(state.ledger) == len(state.mlflow) <= 2
     assert [alias[2] for alias in state.aliases if alias[1] == "champion"] == [state.champion]
 
@@ -759,22 +757,21 @@ def _nowhere(secret: str, folder: Path, result: Result) -> None:
 # -- two at once ---------------------------------------------------------------------------
 
 
-def test_a_held_project_names_its_holder(project: Path, champion: Path) -> None:
+def test_a_held_project_names_its_holder(project: Path, champion: Path, driver: Driver) -> None:
     from ratchet.project import load_project
 
     (project / "data.csv").write_text(customers(ROWS, seed=5), encoding="utf-8")
     with load_project(project, variables={}).open_ledger() as ledger, ledger.lease("the test"):
-        result = ratchet("run", "--project", project, "--json")
+        result = driver.ratchet("run", "--project", project, "--json")
         told = _refused(project, champion, result, {5}, ("the test", str(os.getpid())))
         assert "wait" in told or "again" in told
         # Reading is free meanwhile.
-        assert ratchet("models", "--project", project, "--json").code == 0
+        assert driver.ratchet("models", "--project", project, "--json").code == 0
 
 
-def test_two_runs_at_once_make_one_version(project: Path) -> None:
+def test_two_runs_at_once_make_one_version(project: Path, driver: Driver) -> None:
     (project / "data.csv").write_text(customers(2 * ROWS), encoding="utf-8")
-    with ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(lambda _: ratchet("run", "--project", project, "--json"), range(3)))
+    results = driver.at_once(3, "run", "--project", project, "--json")
     worked = [r for r in results if r.code in (0, 3) and r.data["outcome"] != "skipped"]
     assert len(worked) == 1, [(r.code, r.out) for r in results]
     for result in results:
@@ -818,7 +815,7 @@ def test_interrupted_while_text_is_compiled(project: Path, tmp_path: Path) -> No
     assert (result.code, result.out, result.err) == (130, "", "Interrupted.\n")
 
 
-def test_interrupted_by_the_user(project: Path, champion: Path) -> None:
+def test_interrupted_by_the_user(project: Path, champion: Path, driver: Driver) -> None:
     """Ctrl-C in the middle: a quiet end, the lease given back, the next run takes over."""
     (project / "data.csv").write_text(customers(2 * ROWS), encoding="utf-8")
     started = _Started(
@@ -841,7 +838,7 @@ def test_interrupted_by_the_user(project: Path, champion: Path) -> None:
     assert result.code == 130
     assert kept(project) == kept(champion)
     assert ask(ledger, "select * from ratchet_leases") == ()
-    again = ratchet("run", "--project", project, "--json")
+    again = driver.ratchet("run", "--project", project, "--json")
     assert again.code in {0, 3}
     assert again.data["outcome"] in ("promoted", "rejected")
 

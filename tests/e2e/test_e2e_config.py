@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from forked_ratchet import Driver
 from ratchet_cli import SMALL, Result, ratchet, small_project
 
 SECRET = "hunter2-s3cr3t"
@@ -16,8 +17,8 @@ def project(tmp_path: Path) -> Path:
     return small_project(tmp_path / "small", rows=20)
 
 
-def _show(folder: Path, *arguments: str, **variables: str) -> Result:
-    return ratchet("config", "show", "--project", folder, *arguments, "--json", **variables)
+def _show(driver: Driver, folder: Path, *arguments: str, **variables: str) -> Result:
+    return driver.ratchet("config", "show", "--project", folder, *arguments, "--json", **variables)
 
 
 def _refused(result: Result, *, what: str, fix: str = "", where: str = "") -> dict[str, str]:
@@ -29,7 +30,7 @@ def _refused(result: Result, *, what: str, fix: str = "", where: str = "") -> di
     return error
 
 
-def test_later_sources_win_and_each_value_names_its_place(project: Path) -> None:
+def test_later_sources_win_and_each_value_names_its_place(project: Path, driver: Driver) -> None:
     (project / "ratchet.yaml").write_text(SMALL + "checks: {rows: {min: 11}}\n", encoding="utf-8")
     (project / "ratchet.staging.yaml").write_text(
         "checks: {rows: {min: 12}}\n"
@@ -38,6 +39,7 @@ def test_later_sources_win_and_each_value_names_its_place(project: Path) -> None
         encoding="utf-8",
     )
     data = _show(
+        driver,
         project,
         *("--env", "staging"),
         *("--set", "training.cores=2", "--set", "data.split.test=0.3"),
@@ -63,17 +65,17 @@ def test_later_sources_win_and_each_value_names_its_place(project: Path) -> None
     assert origins["gates.champion.margin"] == "default"
 
 
-def test_the_environment_can_be_chosen_by_a_variable(project: Path) -> None:
+def test_the_environment_can_be_chosen_by_a_variable(project: Path, driver: Driver) -> None:
     (project / "ratchet.production.yaml").write_text("training: {seed: 5}\n", encoding="utf-8")
-    chosen = _show(project, RATCHET_ENV="production").data["settings"]
+    chosen = _show(driver, project, RATCHET_ENV="production").data["settings"]
     assert chosen["training"]["seed"] == 5
-    assert _show(project).data["settings"]["training"]["seed"] == 42
+    assert _show(driver, project).data["settings"]["training"]["seed"] == 42
 
 
-def test_an_unknown_environment_lists_those_there(project: Path) -> None:
+def test_an_unknown_environment_lists_those_there(project: Path, driver: Driver) -> None:
     (project / "ratchet.staging.yaml").write_text("training: {seed: 5}\n", encoding="utf-8")
-    _refused(_show(project, "--env", "stagin"), what="stagin", fix="staging")
-    _refused(_show(project, "--env", "../staging"), what="../staging", fix="staging")
+    _refused(_show(driver, project, "--env", "stagin"), what="stagin", fix="staging")
+    _refused(_show(driver, project, "--env", "../staging"), what="../staging", fix="staging")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,9 @@ def test_an_unknown_environment_lists_those_there(project: Path) -> None:
     ],
 )
 def test_a_wrong_variable_is_refused_by_name(
-    project: Path, name: str, value: str, what: str, fix: str
+    project: Path, name: str, value: str, what: str, fix: str, driver: Driver
 ) -> None:
-    _refused(_show(project, **{name: value}), what=what, fix=fix, where=name)
+    _refused(_show(driver, project, **{name: value}), what=what, fix=fix, where=name)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,13 @@ def test_a_wrong_variable_is_refused_by_name(
         ("training.algorithms.no_such_thing={}", "no_such_thing", ""),
     ],
 )
-def test_a_wrong_assignment_is_refused(project: Path, assignment: str, what: str, fix: str) -> None:
+def test_a_wrong_assignment_is_refused(
+    project: Path, assignment: str, what: str, fix: str, driver: Driver
+) -> None:
     _refused(
-        ratchet("check", "--project", project, "--set", assignment, "--json"), what=what, fix=fix
+        driver.ratchet("check", "--project", project, "--set", assignment, "--json"),
+        what=what,
+        fix=fix,
     )
     assert not (project / ".ratchet").exists()
 
@@ -124,10 +130,10 @@ def test_a_wrong_assignment_is_refused(project: Path, assignment: str, what: str
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(
-    project: Path, text: str, what: str, fix: str, line: int
+    project: Path, text: str, what: str, fix: str, line: int, driver: Driver
 ) -> None:
     (project / "ratchet.yaml").write_text(text, encoding="utf-8")
-    error = _refused(_show(project), what=what, fix=fix, where="ratchet.yaml")
+    error = _refused(_show(driver, project), what=what, fix=fix, where="ratchet.yaml")
     shown = int(error["where"].rpartition(":")[2])
     # The place of a section stands in for one of its missing keys.
     assert shown in (line, line - 1), error
@@ -162,24 +168,26 @@ def secretive(tmp_path: Path) -> Path:
         ("run", "--json"),
     ],
 )
-def test_no_command_prints_a_secret(secretive: Path, arguments: tuple[str, ...]) -> None:
-    result = ratchet(*arguments, "--project", secretive, RATCHET_TEST_PASSWORD=SECRET)
+def test_no_command_prints_a_secret(
+    secretive: Path, arguments: tuple[str, ...], driver: Driver
+) -> None:
+    result = driver.ratchet(*arguments, "--project", secretive, RATCHET_TEST_PASSWORD=SECRET)
     assert SECRET not in result.out + result.err
     kept = [path for path in secretive.rglob("*") if path.is_file() and path.suffix != ".yaml"]
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
 
 
-def test_a_secret_is_shown_as_it_is_written(secretive: Path) -> None:
-    settings = _show(secretive, RATCHET_TEST_PASSWORD=SECRET).data["settings"]
+def test_a_secret_is_shown_as_it_is_written(secretive: Path, driver: Driver) -> None:
+    settings = _show(driver, secretive, RATCHET_TEST_PASSWORD=SECRET).data["settings"]
     assert "${RATCHET_TEST_PASSWORD}" in settings["data"]["source"]["url"]
     assert settings["storage"]["ledger"] == "postgresql://writer:***@127.0.0.1:1/db"
 
 
-def test_a_missing_secret_names_its_variable(secretive: Path) -> None:
+def test_a_missing_secret_names_its_variable(secretive: Path, driver: Driver) -> None:
     (secretive / "ratchet.yaml").write_text(
         (secretive / "ratchet.yaml").read_text().rpartition("storage:")[0], encoding="utf-8"
     )
-    result = ratchet("check", "--project", secretive, "--json")
+    result = driver.ratchet("check", "--project", secretive, "--json")
     _refused(
         result, what="RATCHET_TEST_PASSWORD", fix="export RATCHET_TEST_PASSWORD", where="yaml:5"
     )
@@ -194,32 +202,34 @@ def test_a_missing_secret_names_its_variable(secretive: Path) -> None:
         ("data.source.type", f"postgresql://root:{SECRET}@127.0.0.1/db"),
     ],
 )
-def test_a_refused_value_does_not_show_its_password(project: Path, key: str, value: str) -> None:
-    by_option = ratchet("config", "show", "--project", project, "--set", f"{key}={value}")
+def test_a_refused_value_does_not_show_its_password(
+    project: Path, key: str, value: str, driver: Driver
+) -> None:
+    by_option = driver.ratchet("config", "show", "--project", project, "--set", f"{key}={value}")
     variable = "RATCHET__" + key.upper().replace(".", "__")
-    by_variable = _show(project, **{variable: value})
+    by_variable = _show(driver, project, **{variable: value})
     for result in (by_option, by_variable):
         assert result.code == 4
         assert SECRET not in result.out + result.err
 
 
-def test_explain_tells_meaning_type_default_value_and_place(project: Path) -> None:
-    data = ratchet("config", "explain", "training.seed", "--project", project, "--json").data
+def test_explain_tells_meaning_type_default_value_and_place(project: Path, driver: Driver) -> None:
+    data = driver.ratchet("config", "explain", "training.seed", "--project", project, "--json").data
     assert data["key"] == "training.seed"
     assert data["type"] == "integer"
     assert data["default"] == 42
     assert data["value"] == 42
     assert data["origin"] == "default"
     assert data["description"]
-    changed = ratchet(
+    changed = driver.ratchet(
         *("config", "explain", "gates.minimum", "--project", project, "--json"),
         RATCHET__GATES__MINIMUM__ROC_AUC="0.7",
     ).data
     assert changed["value"] == {"roc_auc": 0.7}
 
 
-def test_explain_a_section_lists_its_keys_for_people(project: Path) -> None:
-    result = ratchet("config", "explain", "data.split", "--project", project)
+def test_explain_a_section_lists_its_keys_for_people(project: Path, driver: Driver) -> None:
+    result = driver.ratchet("config", "explain", "data.split", "--project", project)
     assert result.code == 0
     for key in ("by", "test", "seed"):
         assert f".{key}" in result.out
@@ -231,16 +241,22 @@ def test_explain_works_outside_a_project(tmp_path: Path) -> None:
     assert result.data["description"]
 
 
-def test_explain_an_unknown_key_suggests_the_nearest(project: Path) -> None:
-    result = ratchet("config", "explain", "gates.champion.margn", "--project", project, "--json")
+def test_explain_an_unknown_key_suggests_the_nearest(project: Path, driver: Driver) -> None:
+    result = driver.ratchet(
+        "config", "explain", "gates.champion.margn", "--project", project, "--json"
+    )
     assert result.code == 2
     assert "`gates.champion.margin`" in result.error["fix"]
 
 
-def test_the_project_is_found_from_below_and_showing_writes_nothing(project: Path) -> None:
+def test_the_project_is_found_from_below_and_showing_writes_nothing(
+    project: Path, driver: Driver
+) -> None:
     below = project / "notebooks" / "deep"
     below.mkdir(parents=True)
-    assert ratchet("config", "show", "--json", cwd=below).data["settings"]["project"] == "small"
+    assert (
+        driver.ratchet("config", "show", "--json", cwd=below).data["settings"]["project"] == "small"
+    )
     assert sorted(path.name for path in project.iterdir()) == [
         "data.csv",
         "notebooks",
@@ -257,7 +273,9 @@ def test_for_people_each_setting_made_says_where(project: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "small/data.csv", "."])
-def test_a_folder_without_a_project_says_how_to_name_one(project: Path, folder: str) -> None:
-    result = ratchet("config", "show", "--project", folder, "--json", cwd=project.parent)
+def test_a_folder_without_a_project_says_how_to_name_one(
+    project: Path, folder: str, driver: Driver
+) -> None:
+    result = driver.ratchet("config", "show", "--project", folder, "--json", cwd=project.parent)
     assert result.code == 2
     assert "--project" in result.error["fix"]

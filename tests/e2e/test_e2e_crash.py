@@ -20,7 +20,7 @@ import pytest
 from forked_ratchet import Driver, Kill
 from project_state import Kept, ask, give_tracking, half_written, kept
 from ratchet.project import load_project
-from ratchet_cli import customers, environment, ratchet, small_project
+from ratchet_cli import customers, environment, small_project
 
 STEPS = (
     *("ingest", "validate", "split", "features", "train"),
@@ -251,7 +251,7 @@ def test_the_champion_serves_until_the_next_one_does(
     _one_of_everything(folder, versions=2)
 
 
-def test_a_real_process_killed_from_outside(project: Path) -> None:
+def test_a_real_process_killed_from_outside(project: Path, driver: Driver) -> None:
     """No driver, no patched code: ``kill -9`` as soon as the run has done some steps."""
     command = [sys.executable, "-m", "ratchet", "run", "--json", "--project", str(project)]
     process = subprocess.Popen(
@@ -262,7 +262,7 @@ def test_a_real_process_killed_from_outside(project: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(timeout=60) == -signal.SIGKILL
     assert kept(project).champion is None
-    result = ratchet("run", "--project", project, "--json")
+    result = driver.ratchet("run", "--project", project, "--json")
     assert result.data["outcome"] == "promoted"
     assert [step for step in result.data["steps"] if step["cached"]]
     _one_of_everything(project)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 import ratchet
 from forked_ratchet import Driver
 from project_state import give_tracking, kept
-from ratchet_cli import customers, environment, small_project
+from ratchet_cli import customers, small_project
 
 
 def _run(driver: Driver, folder: Path, *settings: str, code: int = 0) -> dict[str, Any]:
@@ -45,14 +43,6 @@ def project(tracking: Path, tmp_path: Path) -> Path:
 
 
 # -- from which score on -------------------------------------------------------------------
-
-THROUGH_MLFLOW = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
-import mlflow, pandas as pd
-found = mlflow.pyfunc.load_model(sys.argv[1]).predict(pd.read_csv(sys.argv[2]))
-print(json.dumps(found["prediction"].tolist()))
-"""
 
 
 @pytest.mark.parametrize(
@@ -87,16 +77,11 @@ def test_a_threshold_decides_everywhere_alike(
     # in Python, and through MLflow.
     table = pl.read_csv(project / "data.csv").drop("churn")
     assert model.predict(table).labels == scored["prediction"].to_list()
-    done = subprocess.run(
-        [sys.executable, "-c", THROUGH_MLFLOW, data["model"]["uri"], str(project / "data.csv")],
-        env=environment(MLFLOW_TRACKING_URI=f"sqlite:///{project}/.ratchet/mlflow.db"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    (through,) = driver.call(
+        *("project_state:score_by_mlflow", data["model"]["uri"], project / "data.csv"),
+        MLFLOW_TRACKING_URI=f"sqlite:///{project}/.ratchet/mlflow.db",
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == scored["prediction"].to_list()
+    assert through.data["prediction"] == scored["prediction"].to_list()
     # Both say so to people, with a digit less than would be needed to round alike.
     digits = str(model.threshold)[:4]
     assert digits in (Path(data["model"]["bundle"]) / "card.md").read_text(encoding="utf-8")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,48 +17,127 @@ import pytest
 
 from bare_server import wait_until
 from forked_ratchet import Driver
+from html_reader import Page
+from ratchet_cli import environment
 
 SLOW = pytest.mark.slow
+ACTS = ["first", "quiet", "drift", "labels", "canary", "broken", "backup", "after"]
 
 
 @pytest.mark.parametrize("task", ["classification", pytest.param("regression", marks=SLOW)])
-def test_seven_months_with_a_server(driver: Driver, tmp_path: Path, task: str) -> None:
+def test_the_whole_story(driver: Driver, tmp_path: Path, task: str) -> None:
     root = tmp_path / "demo"
-    options = ("--rows", 700, "--budget", "1s", "--task", task)
+    options = ("--rows", 1000, "--budget", "1s", "--task", task)
     played = driver.ratchet("demo", root, *options, "--json")
-    acts = played.data["acts"]
-    # March's model has little to prove: whether it does hangs on how far its search came.
-    outcomes = [act["outcome"] for act in acts]
-    assert [*outcomes[:2], *outcomes[3:]] == ["promoted", "skipped", "promoted", "rejected"]
-    assert outcomes[2] in ("promoted", "rejected"), played.err
-    assert [act["months"] for act in acts] == [2, 2, 3, 6, 7]
-    assert [act["served"] is not None for act in acts] == [False, False, True, True, True]
-    assert "tenure" in acts[-1]["reason"]
+    assert played.code == 0, played.err
+    acts = {act["key"]: act for act in played.data["acts"]}
+    assert list(acts) == ACTS
+    assert [act["key"] for act in acts.values() if not act["expected"]] == [], played.err
+    _check_runs(acts)
+    _check_canaries(acts)
 
-    # The customers were answered by the champion of their time; a swap takes no restart.
-    march, spring, july = (act["served"] for act in acts[2:])
-    before = [[act["champion_before"]] for act in acts[2:]]
-    assert [act["versions"] for act in (march, spring, july)] == before
-    assert before[0] == [1] != before[2]
-    worse = march["value"] - spring["value"] if task == "classification" else spring["value"]
-    assert worse > (0.2 if task == "classification" else 1.5 * march["value"])
-
-    # What came true was trained on: the file holds the first two months and no more.
+    # Everything that was answered is in the lake, once; the file holds the first month alone.
     told = played.data["serving"]
-    rows = sum(act["served"]["rows"] for act in acts[2:])
-    assert told["answered"] == told["in_lake"] == told["labelled"] == rows
-    first = pl.read_csv(root / "customers.csv", infer_schema=False).height
-    assert 1400 <= first <= 1450
-    assert [act["collected"]["rows"] for act in acts[2:]] == [
-        march["rows"],
-        march["rows"] + spring["rows"],
-        rows,
-    ]
-    shown = driver.ratchet("show", acts[3]["run_id"], "--project", root, "--json").data
-    assert shown["summary"]["snapshot"]["rows"] == first + march["rows"] + spring["rows"]
+    asked = [days["asked"] for act in acts.values() for days in act["days"]]
+    rows = sum(sum(by.values()) for by in asked)
+    assert told["answered"] == told["in_lake"] == rows > 5000
+    assert rows - 500 < told["labelled"] <= rows
+    assert 1000 <= pl.read_csv(root / "customers.csv", infer_schema=False).height < 1025
+    assert played.data["champion"] == 2
 
+    _check_told(root, played.data["alerts"])
+    _check_page(Path(played.data["story"]), root)
+    assert driver.ratchet("audit", "verify", "--project", root, "--json").code == 0
+    # It goes on in the time of everybody: the demo's clock went with it.
+    after = driver.ratchet("rollout", "--project", root, "--json")
+    assert after.code == 0, after.err
     port = urlsplit(told["url"]).port
     wait_until(lambda: not _listens(port))
+
+
+def _check_runs(acts: dict[str, Any]) -> None:
+    """One run each, by the triggers and with the outcomes of the story."""
+    runs = {key: [(run["trigger"], run["outcome"]) for run in acts[key]["runs"]] for key in ACTS}
+    assert runs == {
+        "first": [("manual", "promoted")],
+        "quiet": [("manual", "skipped")],
+        "drift": [],
+        "labels": [("performance", "candidate")],
+        "canary": [],
+        "broken": [("manual", "rejected")],
+        "backup": [("manual", "candidate")],
+        "after": [],
+    }
+    assert "tenure" in acts["broken"]["runs"][0]["reason"]
+    # Drift was seen before a label of the new world could be there.
+    (days,) = acts["drift"]["days"]
+    assert days["from"] == "2025-04-01"
+    assert days["until"] <= "2025-04-07"
+
+
+def _check_canaries(acts: dict[str, Any]) -> None:
+    """One version earned the customers, the other one was taken back."""
+    good, bad = acts["canary"]["rollout"], acts["backup"]["rollout"]
+    assert (good["version"], good["status"], good["watch"]) == (2, "promoted", "clean")
+    steps = [each for each in acts["canary"]["happened"] if each["part"] == "rollout"]
+    assert [each["says"].split(":")[0] for each in steps] == [
+        "version 2 widened",
+        "version 2 promoted",
+        "version 2 clean",
+    ]
+    assert (bad["version"], bad["status"], bad["previous"]) == (3, "rolled_back", 2)
+    assert "labels" in bad["reason"]
+    saw = acts["backup"]["days"][-1]["asked"]
+    assert 0 < saw["3"] < saw["2"]
+    assert acts["after"]["days"][0]["asked"].keys() == {"2"}
+
+
+def _check_told(root: Path, occasions: list[str]) -> None:
+    """The team heard of it: over HTTP, and not from the demo's own memory."""
+    lines = (root / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
+    heard = [json.loads(line)["occasion"] for line in lines]
+    assert sorted(heard) == sorted(occasions)
+    wanted = {"promoted", "drift", "performance", "candidate", "rejected", "rolled_back"}
+    assert wanted <= set(heard)
+    # What the address was is nobody's business afterwards.
+    assert "127.0.0.1" not in (root / "ratchet.yaml").read_text(encoding="utf-8")
+
+
+def _check_page(page: Path, root: Path) -> None:
+    assert page == root / "reports" / "story.html"
+    text = page.read_text(encoding="utf-8")
+    Page(text)
+    for key in ("quality", "traffic", "drift", "coverage", "lag"):
+        assert f'id="{key}-t"' in text, key
+    for words in ("Rolled back", "Promoted", "Rejected", "Look closer", "50 %", "No worse"):
+        assert words in text, words
+    assert "http" not in text.replace("http-equiv", "")
+    assert text.count("<h1") == 1
+
+
+def test_ctrl_c_ends_the_server_and_leaves_the_folder_usable(
+    driver: Driver, tmp_path: Path
+) -> None:
+    root = tmp_path / "demo"
+    command = ("-m", "ratchet", "demo", str(root), "--rows", "500", "--budget", "1s")
+    process = subprocess.Popen(
+        [sys.executable, *command], env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        url = ""
+        for line in process.stdout:
+            if "answers at" in line:
+                url = line.split("answers at ")[1].strip()
+                break
+        os.kill(process.pid, signal.SIGINT)
+        process.stdout.read()
+    assert process.wait(120) == 130
+    port = urlsplit(url).port
+    wait_until(lambda: not _listens(port))
+    models = driver.ratchet("models", "--project", root, "--json")
+    assert models.code == 0, models.err
+    assert driver.ratchet("run", "--project", root, "--json").data["outcome"] == "skipped"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(driver: Driver, tmp_path: Path) -> None:

@@ -6,11 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +16,8 @@ from forked_ratchet import Driver, Kill
 from project_state import ask, give_tracking, kept
 from ratchet import clock
 from ratchet.project import load_project
-from ratchet_cli import add_rows, customers, environment, small_project
+from ratchet_cli import add_rows, customers, small_project
+from running_loop import PATIENCE, Loop, looping
 
 EXTRA = """\
 triggers: {retry: {after: 1m}}
@@ -54,52 +50,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory, tracking: Path) -> Path:
 @pytest.fixture
 def project(empty: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(empty, tmp_path / "small"))
-
-
-class Loop:
-    """A loop at work; what it tells is in a file."""
-
-    def __init__(self, project: Path, log: Path, *words: object, **variables: str) -> None:
-        self.log = log
-        with log.open("ab") as told:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ratchet", *map(str, words), "--project", str(project)],
-                env=environment(**variables),
-                stdout=subprocess.PIPE,
-                stderr=told,
-                start_new_session=True,
-            )
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        lines = self.log.read_text(encoding="utf-8").splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{")]
-        return [one for one in told if one["event"] == kind]
-
-    def wait_for(self, kind: str, number: int = 1, seconds: float = 90.0) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + seconds
-        while len(self.events(kind)) < number:
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
-        return self.events(kind)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(60)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-
-@contextmanager
-def looping(project: Path, *words: object, **variables: str) -> Iterator[Loop]:
-    # The log's name is its own: several loops work on one project.
-    log = project.parent / f"loop-{time.monotonic_ns()}.log"
-    made = Loop(project, log, *(words or ("loop",)), **variables)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 def fast() -> str:
@@ -137,12 +87,11 @@ def until_promoted(folder: Path, loop: Loop) -> None:
     """A run ended promoted, and the loop is at work."""
     loop.wait_for("project_found")
     ledger = folder / ".ratchet" / "ledger.db"
-    deadline = time.monotonic() + 120
     done = "select 1 from ratchet_runs where outcome = 'promoted'"
-    while not ask(ledger, done) or ask(ledger, "select 1 from ratchet_leases"):
-        assert time.monotonic() < deadline, loop.log.read_text()
-        assert loop.process.poll() is None, loop.log.read_text()
-        time.sleep(0.1)
+    loop.until(
+        lambda: ask(ledger, done) and not ask(ledger, "select 1 from ratchet_leases"),
+        "a run ended promoted",
+    )
 
 
 def test_once_does_everything_and_tells_it(project: Path, driver: Driver) -> None:
@@ -226,7 +175,7 @@ def test_killed_anywhere_it_ends_with_one_champion(
     variables = {"RATCHET_CLOCK": fast(), **dying(tmp_path, who, kill)}
     with looping(project, **variables) as first:
         if who == LOOP:
-            assert first.process.wait(90) == -signal.SIGKILL
+            assert first.process.wait(PATIENCE) == -signal.SIGKILL
         else:
             until_promoted(project, first)
             assert first.end() == 0
@@ -245,8 +194,7 @@ def test_the_machine_goes_down_in_the_middle_of_a_run(project: Path) -> None:
     with looping(project, **variables) as first:
         (started,) = first.wait_for("run_started")
         steps = "select name from ratchet_steps where name = 'split' and status = 'finished'"
-        while not ask(project / ".ratchet" / "ledger.db", steps):
-            time.sleep(0.02)
+        first.until(lambda: ask(project / ".ratchet" / "ledger.db", steps), "rows are split")
         first.process.kill()
         os.killpg(started["pid"], signal.SIGKILL)
         first.end()
@@ -264,8 +212,7 @@ def test_a_run_is_stopped_with_the_loop_and_gone_on_with(project: Path) -> None:
     with looping(project, **variables) as first:
         first.wait_for("run_started")
         runs = "select run_id from ratchet_runs where status = 'running'"
-        while not ask(project / ".ratchet" / "ledger.db", runs):
-            time.sleep(0.02)
+        first.until(lambda: ask(project / ".ratchet" / "ledger.db", runs), "a run is at work")
         assert first.end() == 0
         assert first.events("run_ended")[0]["outcome"] == "stopped"
     with looping(project, **variables) as second:
@@ -284,16 +231,13 @@ def _health(url: str) -> int:
 def test_up_serves_and_the_server_outlives_what_started_it(project: Path) -> None:
     quiet = {"RATCHET__TRIGGERS__FIRST": "false"}
     with looping(project, "up", "--json", "--port", 0, **quiet) as first:
-        assert first.process.stdout is not None
-        ready = json.loads(first.process.stdout.readline())["data"]
+        ready = first.ready()
         assert _health(ready["url"]) == 200
         first.wait_for("decided")
         first.end(signal.SIGKILL)
         assert _health(ready["url"]) == 200, "the champion goes on serving"
     with looping(project, "up", "--json", "--port", 0, **quiet) as second:
-        assert second.process.stdout is not None
-        adopted = json.loads(second.process.stdout.readline())["data"]
-        assert adopted == ready
+        assert second.ready() == ready
         os.kill(ready["pid"], signal.SIGKILL)
         again = second.wait_for("server_ready", 2)[-1]
         assert _health(again["url"]) == 200

@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
+from forked_ratchet import Driver
 from html_reader import Page
 from ratchet.data.predictions.tables import FEEDBACK, PREDICTIONS
 from ratchet.packaging.model import Model
 from ratchet.project import load_project
 from ratchet.triggers.facts import Observed
-from ratchet_cli import customers, ratchet, small_project
+from ratchet_cli import customers, small_project
 
 DAYS, ROWS, BAD, MOVED = 40, 300, 20, 4
 WATCH = "monitoring:\n  drift: {window: 2d}\n"
@@ -27,10 +28,10 @@ INPUTS = ("tenure", "charges", "contract", "support")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, driver: Driver) -> Path:
     """40 days of answers: from 20 days ago outcomes are half random, charges moved 4 days ago."""
     folder = small_project(tmp_path_factory.mktemp("watched") / "small", rows=1_500, extra=WATCH)
-    ran = ratchet("run", "--project", folder, "--json").data
+    ran = driver.ratchet("run", "--project", folder, "--json").data
     assert ran["outcome"] == "promoted"
     opened = load_project(folder)
     model, lake = Model.load(ran["model"]["bundle"]), opened.open_lake()
@@ -86,11 +87,11 @@ def _labels(ids: list[str], truth: list[str], seen: list[datetime]) -> pl.DataFr
     return pl.DataFrame(rows, schema=dict(FEEDBACK))
 
 
-def test_a_look_tells_what_went_wrong(project: Path, tmp_path: Path) -> None:
+def test_a_look_tells_what_went_wrong(project: Path, tmp_path: Path, driver: Driver) -> None:
     # Its own copy: what is counted here was not counted by another test before.
     project = Path(shutil.copytree(project, tmp_path / "own"))
     page = tmp_path / "report.html"
-    found = ratchet("monitor", "--project", project, "--out", page, "--json").data
+    found = driver.ratchet("monitor", "--project", project, "--out", page, "--json").data
     assert found["champion"] == 1
     assert found["folded"]["rows"] == DAYS * ROWS
     (drift,) = found["drift"]
@@ -123,15 +124,32 @@ def test_a_look_tells_what_went_wrong(project: Path, tmp_path: Path) -> None:
     assert len(json.dumps(dict(event.facts))) < 20_000
     assert len(list((project / ".ratchet/monitoring").iterdir())) == 2
 
-    again = ratchet("monitor", "--project", project)
+    assert told.drift.rows is not None
+    assert told.drift.unlabelled is not None
+    assert 2 * ROWS <= told.drift.rows <= 4 * ROWS  # the days that the window of two lies in
+    assert 0 < told.drift.unlabelled < told.drift.rows
+
+    wanted = tmp_path / "wanted.csv"
+    again = driver.ratchet("monitor", "--project", project, "--wanted", wanted)
     assert again.code == 0
+    asked = pl.read_csv(wanted)
+    assert f"{asked.height} predictions to label first" in again.out
+    assert asked.columns == ["prediction_id", "at", "entity", "label"]
+    assert 0 < asked.height <= told.drift.unlabelled
     assert "0 new predictions" in again.out
     assert "drift, alarm" in again.out
+    assert "cohorts are mature after" in again.out
+    assert found["performance"]["label_age"]["why"] == ""
+    assert told.performance.label_lag is not None
+    assert told.performance.label_lag.total_seconds() == found["performance"]["label_age"]["after"]
 
 
-def test_a_look_at_the_past_knows_nothing_of_what_came_later(project: Path) -> None:
+def test_a_look_at_the_past_knows_nothing_of_what_came_later(
+    project: Path, tmp_path: Path, driver: Driver
+) -> None:
+    project = Path(shutil.copytree(project, tmp_path / "own"))
     moment = (datetime.now(UTC) - timedelta(days=22)).isoformat()
-    found = ratchet("monitor", "--project", project, "--as-of", moment, "--json").data
+    found = driver.ratchet("monitor", "--project", project, "--as-of", moment, "--json").data
     assert found["champion"] is None  # nothing had been promoted by then
     with load_project(project).open_ledger() as ledger:
         events = ledger.events(kind="monitored")
@@ -140,16 +158,16 @@ def test_a_look_at_the_past_knows_nothing_of_what_came_later(project: Path) -> N
     assert all(start <= moment for start in ends)
 
 
-def test_a_moment_in_the_future_is_refused(project: Path) -> None:
+def test_a_moment_in_the_future_is_refused(project: Path, driver: Driver) -> None:
     moment = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    done = ratchet("monitor", "--project", project, "--as-of", moment, "--json")
+    done = driver.ratchet("monitor", "--project", project, "--as-of", moment, "--json")
     assert done.code == 2
     assert "future" in done.error["what"]
-    assert ratchet("monitor", "--project", project, "--as-of", "yesterday").code == 2
+    assert driver.ratchet("monitor", "--project", project, "--as-of", "yesterday").code == 2
 
 
-def test_a_project_without_predictions_is_no_fault(tmp_path: Path) -> None:
+def test_a_project_without_predictions_is_no_fault(tmp_path: Path, driver: Driver) -> None:
     folder = small_project(tmp_path / "small", rows=400)
-    none = ratchet("monitor", "--project", folder, "--json")
+    none = driver.ratchet("monitor", "--project", folder, "--json")
     assert none.code != 1
     assert none.error["fix"]

@@ -7,22 +7,32 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from project_state import kept
-from ratchet_cli import SHARED_DATA, Result, environment, ratchet
+from forked_ratchet import Driver
+from project_state import give_tracking, kept
+from ratchet_cli import SHARED_DATA, Result, environment
 
 pytestmark = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the data sets are not here")
 
 TELCO = SHARED_DATA / "telco_churn" / "raw.csv"
 
 
-def _init(folder: Path, data: Path, target: str, *options: str) -> Result:
+@pytest.fixture(scope="module", autouse=True)
+def _drawn(driver: Driver) -> Iterator[None]:
+    """With their plots, which other runs of these tests leave out."""
+    driver.drawn = True
+    yield
+    driver.drawn = False
+
+
+def _init(driver: Driver, folder: Path, data: Path, target: str) -> Result:
     """``init``, without the search and quick: these tests are about the table."""
-    result = ratchet("init", folder, "--data", data, "--target", target, *options, "--json")
+    result = driver.ratchet("init", folder, "--data", data, "--target", target, "--json")
     assert result.code == 0, result.out
     file = folder / "ratchet.yaml"
     text = file.read_text(encoding="utf-8")
@@ -32,8 +42,17 @@ def _init(folder: Path, data: Path, target: str, *options: str) -> Result:
     return result
 
 
-def _run(folder: Path, *options: object) -> Result:
-    return ratchet("run", "--project", folder, *options, "--json")
+def _only(folder: Path, *algorithms: str) -> None:
+    """Train these candidates: what the test is about is the table."""
+    file = folder / "ratchet.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("  algorithms:"))
+    lines[at] = f"  algorithms: {json.dumps({name: {} for name in algorithms})}"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _run(driver: Driver, folder: Path, *options: object) -> Result:
+    return driver.ratchet("run", "--project", folder, *options, "--json")
 
 
 def _promoted(result: Result, roc_auc: float) -> None:
@@ -50,19 +69,20 @@ def _promoted(result: Result, roc_auc: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def telco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def telco(driver: Driver, tmp_path_factory: pytest.TempPathFactory, tracking: Path) -> Path:
     """A project on a copy of the file. To be copied, not changed."""
     folder = tmp_path_factory.mktemp("telco") / "churn"
     folder.mkdir()
     (folder / "customers.csv").write_bytes(TELCO.read_bytes())
-    _init(folder, folder / "customers.csv", "Churn")
-    return folder
+    _init(driver, folder, folder / "customers.csv", "Churn")
+    _only(folder, "lightgbm", "logistic_regression")
+    return give_tracking(folder, tracking)
 
 
 @pytest.fixture(scope="module")
-def first(telco: Path) -> Result:
+def first(driver: Driver, telco: Path) -> Result:
     """The first run."""
-    return _run(telco)
+    return _run(driver, telco)
 
 
 def test_telco_is_promoted(telco: Path, first: Result) -> None:
@@ -86,8 +106,8 @@ def test_telco_is_promoted(telco: Path, first: Result) -> None:
     assert Path(telco / model["bundle"]).is_dir()
 
 
-def test_telco_again_is_skipped_with_the_reason(telco: Path, first: Result) -> None:
-    result = _run(telco)
+def test_telco_again_is_skipped_with_the_reason(driver: Driver, telco: Path, first: Result) -> None:
+    result = _run(driver, telco)
     assert result.code == 0
     data = result.data
     assert data["outcome"] == "skipped"
@@ -95,7 +115,7 @@ def test_telco_again_is_skipped_with_the_reason(telco: Path, first: Result) -> N
     assert "nothing changed" in data["reason"]
     # Written anew with the same content: still nothing changed.
     (telco / "customers.csv").write_bytes(TELCO.read_bytes())
-    assert _run(telco).data["outcome"] == "skipped"
+    assert _run(driver, telco).data["outcome"] == "skipped"
     assert kept(telco).champion == 1
 
 
@@ -111,14 +131,14 @@ print(found.to_json(orient="records") if hasattr(found, "to_json") else json.dum
 
 
 def test_telco_scores_are_the_same_through_mlflow(
-    telco: Path, first: Result, tmp_path: Path
+    driver: Driver, telco: Path, first: Result, tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.csv"
     new = tmp_path / "new.csv"
     lines = TELCO.read_text().splitlines()
     new.write_text("\n".join(lines[:1] + lines[480:560]) + "\n")
     assert " ," in new.read_text()  # a blank among the numbers
-    result = ratchet("predict", "--project", telco, "--data", new, "--out", out, "--json")
+    result = driver.ratchet("predict", "--project", telco, "--data", new, "--out", out, "--json")
     assert result.code == 0, result.out
     ours = pl.read_csv(out)
     assert ours.height == 80
@@ -143,12 +163,14 @@ def test_telco_scores_are_the_same_through_mlflow(
         assert ours[name].n_unique() > 60
 
 
-def test_telco_with_100_more_rows_trains_again(telco: Path, first: Result, tmp_path: Path) -> None:
+def test_telco_with_100_more_rows_trains_again(
+    driver: Driver, telco: Path, first: Result, tmp_path: Path
+) -> None:
     telco = Path(shutil.copytree(telco, tmp_path / "churn"))
     header, *rows = TELCO.read_text().splitlines()
     more = [f"{i:04d}-ADDED{row[10:]}" for i, row in enumerate(rows[:100])]
     (telco / "customers.csv").write_text("\n".join([header, *rows, *more]) + "\n")
-    data = _run(telco).data
+    data = _run(driver, telco).data
     assert data["outcome"] in ("promoted", "rejected", "candidate")
     assert data["snapshot"]["rows"] == 7143
     assert data["snapshot"]["version"] > first.data["snapshot"]["version"]
@@ -159,7 +181,7 @@ def test_telco_with_100_more_rows_trains_again(telco: Path, first: Result, tmp_p
     named = {gate["name"] for gate in data["gates"]}
     assert any("champion" in name for name in named), named
     # The old version on another day: the same model to the byte.
-    again = _run(telco, "--data-version", first.data["snapshot"]["version"], "--force").data
+    again = _run(driver, telco, "--data-version", first.data["snapshot"]["version"], "--force").data
     assert again["metrics"] == first.data["metrics"]
     if again["model"] is None:
         assert "this model is byte for byte the champion, version 1" in again["reason"]
@@ -172,74 +194,75 @@ def test_telco_with_100_more_rows_trains_again(telco: Path, first: Result, tmp_p
 # -- the others ----------------------------------------------------------------------------
 
 
-def _only_lightgbm(folder: Path) -> None:
-    """Train one candidate: what these tests are about is the table."""
-    file = folder / "ratchet.yaml"
-    lines = file.read_text(encoding="utf-8").splitlines()
-    at = next(i for i, line in enumerate(lines) if line.startswith("  algorithms:"))
-    lines[at : at + 2] = ["  algorithms: {lightgbm: {}}", "  tuning: {folds: 2, trials: 0}"]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def test_german_credit_has_no_header(tmp_path: Path) -> None:
+def test_german_credit_has_no_header(driver: Driver, tracking: Path, tmp_path: Path) -> None:
     folder = tmp_path / "german"
     data = SHARED_DATA / "german_credit" / "raw.csv"
     # No names in the file: the columns are counted, and the target is the last.
-    _init(folder, data, "column_21")
-    result = _run(folder)
+    _init(driver, folder, data, "column_21")
+    give_tracking(folder, tracking)
+    result = _run(driver, folder)
     _promoted(result, 0.70)
+    # All that `init` proposed.
+    assert len({candidate["algorithm"] for candidate in result.data["candidates"]}) >= 4
     assert result.data["snapshot"]["rows"] == 1000
     text = (folder / "ratchet.yaml").read_text()
     assert "header: false" in text
     assert "positive: " in text
     out = tmp_path / "scores.parquet"
-    scored = ratchet("predict", "--project", folder, "--data", data, "--out", out, "--json")
+    scored = driver.ratchet("predict", "--project", folder, "--data", data, "--out", out, "--json")
     assert scored.code == 0, scored.out
     assert pl.read_parquet(out).height == 1000
 
 
 @pytest.mark.slow
-def test_bank_marketing_is_separated_by_semicolons_and_packed(tmp_path: Path) -> None:
+def test_bank_marketing_is_separated_by_semicolons_and_packed(
+    driver: Driver, tracking: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "bank"
     data = SHARED_DATA / "bank_marketing" / "raw.csv.gz"
-    _init(folder, data, "y")
-    _only_lightgbm(folder)
+    _init(driver, folder, data, "y")
+    give_tracking(folder, tracking)
+    _only(folder, "lightgbm")
     text = (folder / "ratchet.yaml").read_text()
     assert 'separator: ";"' in text or "separator: ;" in text or "separator: ';'" in text
-    result = _run(folder)
+    result = _run(driver, folder)
     _promoted(result, 0.92)
     assert result.data["snapshot"]["rows"] == 45_211
 
 
 @pytest.mark.slow
-def test_adult_as_parquet_and_as_raw_text(tmp_path: Path) -> None:
+def test_adult_as_parquet_and_as_raw_text(driver: Driver, tracking: Path, tmp_path: Path) -> None:
     folder = tmp_path / "adult"
-    _init(folder, SHARED_DATA / "adult_income" / "data.parquet", "income")
-    _only_lightgbm(folder)
-    _promoted(_run(folder), 0.915)
+    _init(driver, folder, SHARED_DATA / "adult_income" / "data.parquet", "income")
+    give_tracking(folder, tracking)
+    _only(folder, "lightgbm")
+    _promoted(_run(driver, folder), 0.915)
     raw = tmp_path / "raw"
     data = tmp_path / "adult.csv"
     packed = SHARED_DATA / "adult_income" / "raw_train.csv.gz"
-    data.write_bytes(gzip.decompress(packed.read_bytes()))
+    lines = gzip.decompress(packed.read_bytes()).splitlines(keepends=True)
+    data.write_bytes(b"".join(lines[:12_000]))
     # Fields are parted by ", " and missing is "?".
-    _init(raw, data, "column_15")
-    _only_lightgbm(raw)
-    result = _run(raw)
-    _promoted(result, 0.91)
-    settings = ratchet("config", "show", "--project", raw, "--json").data["settings"]
+    _init(driver, raw, data, "column_15")
+    give_tracking(raw, tracking)
+    _only(raw, "lightgbm")
+    result = _run(driver, raw)
+    _promoted(result, 0.90)
+    settings = driver.ratchet("config", "show", "--project", raw, "--json").data["settings"]
     assert settings["data"]["positive"] == ">50K"
     assert settings["data"]["columns"]["column_1"] == "integer"
 
 
 @pytest.mark.slow
-def test_elec2_is_split_in_time(tmp_path: Path) -> None:
+def test_elec2_is_split_in_time(driver: Driver, tracking: Path, tmp_path: Path) -> None:
     folder = tmp_path / "elec2"
-    _init(folder, SHARED_DATA / "elec2" / "data.parquet", "class")
-    settings = ratchet("config", "show", "--project", folder, "--json").data["settings"]
+    _init(driver, folder, SHARED_DATA / "elec2" / "data.parquet", "class")
+    give_tracking(folder, tracking)
+    settings = driver.ratchet("config", "show", "--project", folder, "--json").data["settings"]
     assert settings["data"]["time"] == "timestamp"
     # Default LightGBM on the last 20 % in time order reaches .850 (measured before).
-    _only_lightgbm(folder)
-    result = _run(folder)
+    _only(folder, "lightgbm")
+    result = _run(driver, folder)
     _promoted(result, 0.80)
     split = json.dumps([step["detail"] for step in result.data["steps"] if step["name"] == "split"])
     assert "time" in split

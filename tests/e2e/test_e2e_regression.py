@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,14 @@ from project_state import give_tracking, kept
 from ratchet_cli import Result, add_rows, houses
 
 QUICK = "  algorithms: {ridge: {}, lightgbm: {n_estimators: 60}}\n  tuning: {folds: 3, trials: 0}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drawn(driver: Driver) -> Iterator[None]:
+    """With their plots, which other runs of these tests leave out."""
+    driver.drawn = True
+    yield
+    driver.drawn = False
 
 
 def _started(driver: Driver, folder: Path, table: str, target: str, *options: str) -> Result:

@@ -93,6 +93,21 @@ def test_from_no_model_to_promotions_and_every_answer_in_the_lake(site: ServedSi
     assert str(ROW["charges"]) not in (site.root / "errors.txt").read_text()
 
 
+def test_it_starts_where_nothing_has_run_and_makes_no_second_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ratchet.yaml").write_text(PROJECT)
+    command = ("-m", "ratchet", "serve", "--json", "--port", 0, "--project", tmp_path)
+    ledger = tmp_path / ".ratchet" / "ledger.db"
+    with served((*command, "--workers", 2), tmp_path / "errors.txt") as server:
+        assert (server.ready["version"], server.ready["why"]) == (None, "No model serves yet")
+        for path in ledger.parent.glob("ledger.db*"):
+            path.unlink()
+        os.kill(server.ready["workers"][0], signal.SIGKILL)
+        told = "There is no ledger"
+        wait_until(lambda: told in (tmp_path / "errors.txt").read_text())
+        assert not ledger.exists()
+        server.stop()
+
+
 def test_keys_open_their_scopes_until_they_are_revoked(driver: Driver, site: ServedSite) -> None:
     site.promote(1)
     with serve(site, "--access-log") as server:

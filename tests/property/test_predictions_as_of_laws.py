@@ -66,7 +66,7 @@ def plainly(predictions: list[Served], feedback: list[Feedback], as_of: int) -> 
             continue
         of = one.prediction
         if of is None:
-            when = seen if one.time is None else one.time
+            when = min(one.at, seen if one.time is None else one.time)
             meant = [row for row in real if row.entity == one.entity and row.at <= when]
             if not meant:
                 continue

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
+from ratchet.monitoring.lag import settled_after
 from ratchet.rollout.canary import TESTS
+from ratchet.rollout.requests import Blocks, blocks_of
 from ratchet.rollout.sequential import (
     distance_bound,
     effect_path,
     log_e_path,
     mean_path,
-    settled_after,
 )
 
 CANARIES = 2000
@@ -33,10 +35,11 @@ def shares(rows: int) -> np.ndarray:
 def test_of_2000_canaries_that_are_no_worse_hardly_any_goes_back() -> None:
     """Each is looked at after every failed, slow or labelled request, in all its tests at once.
 
-    Both the rate of errors and the losses change for everybody when the share does.
+    The rate of errors, the losses and the scores change for everybody when the share does.
     """
     rng = np.random.default_rng(20261121)
     share, stage = shares(3000), shares(3000) > 0.1
+    parts = ~stage, stage
     gone = {0.01: 0, 0.1: 0}
     for _ in range(CANARIES):
         new = rng.random(3000) < share
@@ -47,15 +50,17 @@ def test_of_2000_canaries_that_are_no_worse_hardly_any_goes_back() -> None:
         loss = rng.random(3000) ** 2 + np.where(stage, 0.3, 0.0)
         labelled = slice(0, 1500)
         effects = effect_path(loss[labelled], new[labelled], share[labelled])
-        score = rng.random(3000)
+        score = rng.random(3000) + np.where(stage, 3.0, 0.0)
+        steps = [(split, score[part], new[part]) for split, part in zip((2, 6), parts, strict=True)]
         for alpha in gone:
             level = alpha / len(TESTS)
             gone[alpha] += (
                 any(path > -math.log(level) for path in paths)
                 or bool((mean_path(effects, level / 2)[200:] > 0).any())
                 or any(
-                    distance_bound(score[:n][new[:n]], score[:n][~new[:n]], level)[1] > 0
-                    for n in (1200, 3000)
+                    distance_bound(each[:n][own[:n]], each[:n][~own[:n]], level / split)[1] > 0
+                    for split, each, own in steps
+                    for n in (600, 1200, 1800)
                 )
             )
     for alpha, count in gone.items():
@@ -106,6 +111,152 @@ def test_a_lower_bound_of_a_mean_holds_at_every_look() -> None:
     values = rng.exponential(1.0, (CANARIES, 2000)) - 1.0
     wrong = sum(bool((mean_path(row, 0.05)[200:] > 0).any()) for row in values)
     assert wrong / CANARIES <= at_most(0.05, CANARIES)
+
+
+def sticky(
+    rng: np.random.Generator,
+    entities: int,
+    rate: float,
+    *,
+    times: float = 1.0,
+    requests: int = 20_000,
+    alike: bool = False,
+    heavy: bool = True,
+) -> pl.DataFrame:
+    """Requests of entities that stay with their version, by a tenth of them and then by half.
+
+    A few of the entities send most (Pareto, 1.2; ``heavy``), and some fail much more often than
+    others (unless ``alike``). ``times``: how much more often the new version fails.
+    """
+    volume = rng.pareto(1.2, entities) + 1.0 if heavy else np.ones(entities)
+    habit = (
+        np.full(entities, rate) if alike else np.minimum(rng.gamma(0.5, 2 * rate, entities), 0.5)
+    )
+    who = rng.choice(entities, requests, p=volume / volume.sum())
+    share = shares(requests)
+    new = rng.random(entities)[who] < share
+    chance = np.minimum(habit[who] * np.where(new, times, 1.0), 1.0)
+    return pl.DataFrame(
+        {
+            "at": np.arange(requests),
+            "entity": who,
+            "new": new,
+            "bad": rng.random(requests) < chance,
+            "share": share,
+            "place": (share > 0.1).astype(int),
+            "unseen": np.zeros(requests, bool),
+        }
+    )
+
+
+def told(requests: pl.DataFrame, null: float = 1.0, usual: float | None = None) -> float:
+    return blocks_of(requests, pl.col("bad"), usual=usual).log_e(null)
+
+
+@pytest.mark.parametrize(
+    ("entities", "rate", "null"),
+    [(20, 0.05, 1.0), (300, 0.05, 1.0), (5000, 0.05, 1.0), (2000, 0.05, 1.5)],
+)
+def test_entities_that_fail_more_than_others_are_no_versions_fault(
+    entities: int, rate: float, null: float
+) -> None:
+    """The new version fails exactly as often as it may. Counting each request errs every time."""
+    rng, runs = np.random.default_rng(20), 200
+    by_entity, by_request = np.zeros(runs), np.zeros(runs)
+    for run in range(runs):
+        requests = sticky(rng, entities, rate, times=null)
+        by_entity[run] = told(requests, null, usual=None if null == 1 else rate)
+        by_request[run] = told(requests.with_columns(entity=pl.lit(None)), null)
+    for alpha in (0.05, LEVEL):
+        assert (by_entity > -math.log(alpha)).mean() <= at_most(alpha, runs)
+    assert (by_request > -math.log(0.05)).mean() > at_most(0.05, runs)
+
+
+def test_without_entities_requests_are_counted_as_they_always_were() -> None:
+    requests = sticky(np.random.default_rng(21), 300, 0.05).with_columns(entity=pl.lit(None))
+    found = blocks_of(requests, pl.col("bad"))
+    assert (found.trials.sum(), found.further) == (requests["bad"].sum(), ())
+    path = log_e_path(found.hits, found.trials, found.share)
+    assert found.log_e() == max(0.0, path.max())
+
+
+@pytest.mark.parametrize(
+    ("entities", "times", "requests", "alike"),
+    [(5000, 5, 20_000, False), (1000, 20, 5_000, False), (200, 3, 80_000, True)],
+)
+def test_more_errors_of_entities_that_stay_are_found(
+    entities: int, times: float, requests: int, alike: bool
+) -> None:
+    """In nine of ten canaries; with few entities it takes their 4th, 16th or 64th failure."""
+    rng = np.random.default_rng(22)
+    made = [
+        blocks_of(
+            sticky(
+                rng, entities, 0.005, times=times, requests=requests, alike=alike, heavy=not alike
+            ),
+            pl.col("bad"),
+        )
+        for _ in range(40)
+    ]
+    over = np.array([each.log_e() > -math.log(LEVEL) for each in made])
+    assert over.mean() >= 0.9
+    if alike:
+        firsts = [Blocks(each.hits, each.trials, each.share).log_e() for each in made]
+        assert np.mean(np.array(firsts) > -math.log(LEVEL)) < 0.6
+
+
+def test_more_slow_requests_of_entities_that_stay_are_found() -> None:
+    """By those that are slow early: sooner or later each entity has a slow request."""
+    rng, over = np.random.default_rng(26), np.zeros(2)
+    for _ in range(20):
+        requests = sticky(rng, 1000, 0.05, times=4, requests=100_000, alike=True)
+        first = requests.filter(share=0.1)
+        over += [told(first, 1.5, usual) > -math.log(LEVEL) for usual in (0.05, None)]
+    assert over[0] >= 18
+    assert over[1] <= 12
+
+
+@pytest.mark.parametrize("times", [1.0, 5.0])
+def test_of_two_that_answer_the_same_the_one_that_fails_first_is_told(times: float) -> None:
+    """A shadow: each entity is a race between the two, whatever its habits."""
+    rng, runs, over = np.random.default_rng(23), 200, 0
+    for _ in range(runs):
+        requests = sticky(rng, 500, 0.02, requests=5000)
+        habit = rng.gamma(0.5, 0.04, 500)[requests["entity"].to_numpy()]
+        sides = [
+            requests.with_columns(
+                new=pl.lit(new),
+                unseen=pl.lit(new),
+                share=pl.lit(0.0),
+                bad=pl.Series(rng.random(5000) < np.minimum(habit * (times if new else 1), 1)),
+            )
+            for new in (True, False)
+        ]
+        over += told(pl.concat(sides).sort("at")) > -math.log(0.05)
+    assert over / runs <= at_most(0.05, runs) if times == 1 else over / runs >= 0.9
+
+
+def test_shadows_that_still_answer_in_a_step_do_not_count_there() -> None:
+    """Servers follow within a minute: until then the new version answers every entity unseen."""
+    rng = np.random.default_rng(24)
+    requests = sticky(rng, 500, 0.05, requests=2000)
+    late = requests.with_columns(new=pl.lit(True), unseen=pl.lit(True), bad=pl.lit(True))
+    assert told(pl.concat([late, requests]).sort("at")) == told(requests)
+
+
+def test_rows_of_an_entity_that_stays_are_not_independent() -> None:
+    """Losses too differ by entity: by its first row the bound holds, by all rows it does not."""
+    rng, runs, wrong = np.random.default_rng(25), 200, np.zeros(2)
+    for _ in range(runs):
+        who = rng.choice(400, 6000, p=(weight := rng.pareto(1.2, 400) + 1.0) / weight.sum())
+        new = rng.random(400)[who] < 0.5
+        loss = rng.beta(1, 3, 400)[who] + rng.normal(0, 0.05, 6000)
+        first = np.sort(np.unique(who, return_index=True)[1])
+        for place, rows in enumerate((first, np.arange(6000))):
+            effects = effect_path(loss[rows], new[rows], np.full(len(rows), 0.5))
+            wrong[place] += bool((mean_path(effects, 0.05)[200:] > 0).any())
+    assert wrong[0] / runs <= at_most(0.05, runs)
+    assert wrong[1] / runs > 0.3
 
 
 @pytest.mark.parametrize(("worse", "rows"), [(0.02, 40_000), (0.05, 8_000), (0.1, 3_000)])

@@ -42,6 +42,7 @@ SMALL = {
     "xgboost": {"num_boost_round": 60, "early_stopping_rounds": 10},
     "random_forest": {"n_estimators": 40},
     "extra_trees": {"n_estimators": 40},
+    "torch": {"members": 4, "width": 16, "epochs": 6, "device": "cpu"},
 }
 ENCODINGS = ("codes", "onehot", "target", "frequency")
 
@@ -146,6 +147,17 @@ def algorithms():
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", algorithms())
 def test_no_algorithm_learns_noise(name, encoding):
+    check_noise(name, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["codes", "target"])
+def test_no_network_learns_noise(encoding):
+    pytest.importorskip("torch")
+    check_noise("torch", encoding)
+
+
+def check_noise(name, encoding):
+    """Neither out-of-fold scores nor those of new rows are worth anything."""
     cross_validated, fresh = [], []
     for seed in (1, 2):
         y, y_fresh = labels(seed)

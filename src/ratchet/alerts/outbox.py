@@ -18,6 +18,9 @@ from ratchet.config.durations import parse_duration
 from ratchet.errors import RatchetError
 
 GIVE_UP_AFTER = timedelta(days=7)
+_FEWEST_ATTEMPTS = 12
+"""Made in any case: a machine that slept for a week, or whose clock was wrong, gives nothing up at
+the first one."""
 BUDGET = timedelta(seconds=20)
 _FIRST_WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(hours=6)
@@ -105,8 +108,9 @@ def deliver_due(
 
     Nothing that goes wrong here is raised: an alert tells of a run's outcome and must not change
     it. What does not arrive is kept and tried again, first after half a minute, then ever more
-    seldom, for a week. A channel takes at most ``hourly`` messages an hour; the last of them tells
-    all that waits.
+    seldom, for a week. That it arrived is noted after it did: who is killed in between sends it
+    again, with the same key. A channel takes at most ``hourly`` messages an hour; the last of them
+    tells all that waits.
 
     Args:
         alerts: the configured channels.
@@ -133,7 +137,7 @@ def deliver_due(
 
 def next_attempt(now: datetime, *, attempts: int, created: datetime) -> datetime | None:
     """When to try again after ``attempts`` earlier failures; None when it is time to give up."""
-    if now - created >= GIVE_UP_AFTER:
+    if now - created >= GIVE_UP_AFTER and attempts >= _FEWEST_ATTEMPTS:
         return None
     longer: int = 4 ** min(attempts, 9)
     return now + min(_FIRST_WAIT * longer, _LONGEST_WAIT)
@@ -151,7 +155,9 @@ def _deliver(
     try:
         if alert is None:
             raise DeliveryFailed("no channel of this name is configured any more")
-        sent = store.sent_since(entry.channel, now - _HOUR)
+        # What seems to have been sent much later than now was noted before the clock was put back.
+        since = store.sent_since(entry.channel, now - _HOUR)
+        sent = [at for at in since if at <= now + _HOUR]
         if len(sent) >= alert.hourly:
             store.postpone(entry.key, sent[-alert.hourly] + _HOUR)
             return done

@@ -49,12 +49,12 @@ class Drifting:
         profile = self._profile(point)
         window = profile.window()
         window.fold(stream.frame.slice(rows.start, count).select(tuple(profile.columns)))
-        if settings.thresholds:
-            fixed = {str(name): limit for name, limit in settings.thresholds.items()}
-            rules = DriftRules(fixed=fixed, alpha=settings.alpha, share=settings.share)
-        else:
-            known = thresholds_at(profile, count, alpha=settings.alpha)
-            rules = DriftRules(thresholds=known, alpha=settings.alpha, share=settings.share)
+        rules = DriftRules(
+            thresholds=thresholds_at(profile, count, alpha=settings.alpha),
+            fixed={str(name): limit for name, limit in settings.thresholds.items()},
+            alpha=settings.alpha,
+            share=settings.share,
+        )
         return score_window(profile, window, rules)
 
     def _profile(self, point: int) -> Profile:

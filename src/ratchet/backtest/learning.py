@@ -14,6 +14,8 @@ from ratchet.backtest.stream import Stream
 from ratchet.data.split import TEST, TRAIN, assign
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ratchet.data.settings import SplitSettings
     from ratchet.features.settings import FeaturesSettings
     from ratchet.project import ProjectSettings
@@ -58,6 +60,7 @@ class Fit:
             classes, of each class (n - cut, k) with more, estimates (n - cut,) of a number.
         cpu: seconds of processor time that the fit took.
         threshold: from which score on the positive class is decided; two classes only.
+        start: the first row it learned from, by the training window.
     """
 
     known: int
@@ -66,6 +69,7 @@ class Fit:
     scores: Scores
     cpu: float
     threshold: float = 0.5
+    start: int = 0
 
 
 def cut_rows(stream: Stream, split: SplitSettings, known: int) -> tuple[int, int]:
@@ -90,7 +94,8 @@ def fit_at(stream: Stream, learning: Learning, point: int, *, cores: int = 1) ->
     known = stream.known(point)
     cut, tested = cut_rows(stream, learning.split, known)
     began = clock.processor()
-    blend = _train(stream, learning.training, learning, 0, cut, cores).blend
+    start = _window_start(stream, learning, cut, cores)
+    blend = _train(stream, learning.training, learning, start, cut, cores).blend
     used = clock.processor() - began
     proba = blend.score(stream.frame.slice(cut))
     if stream.task.kind == "binary":
@@ -99,17 +104,48 @@ def fit_at(stream: Stream, learning: Learning, point: int, *, cores: int = 1) ->
         proba = proba[:, 0]
     threshold = 0.5 if blend.threshold is None else float(blend.threshold.value)
     scores = np.ascontiguousarray(proba, dtype=np.float32)
-    return Fit(known, cut, tested, scores, used, threshold)
+    return Fit(known, cut, tested, scores, used, threshold, start)
+
+
+def _window_start(stream: Stream, learning: Learning, cut: int, cores: int) -> int:
+    """Where the training window of the first ``cut`` rows begins; as a run would find it."""
+    from ratchet.training.window import fixed_window
+    from ratchet.training.window_search import find_window
+
+    setting = learning.training.window
+    if setting == "all" or not stream.timed:
+        return 0
+    assert stream.roles.time is not None
+    frame = _readable(stream, 0, cut)
+    if setting == "auto":
+        window = find_window(
+            frame,
+            stream.y[:cut],
+            settings=learning.training.model_copy(update={"cores": cores}),
+            features=learning.features,
+            task=stream.task,
+            roles=stream.roles,
+            schema=stream.schema,
+            root=learning.root,
+        )
+    else:
+        window = fixed_window(setting, frame.get_column(stream.roles.time))
+    return cut - window.rows
 
 
 def choose_learning(stream: Stream, settings: ProjectSettings, root: Path) -> Learning:
     """The project's candidates without a search; of several the best one at the first training.
 
     A later choice would know the future.
+
+    Raises:
+        ConfigError: the training window needs ``data.time``.
     """
+    from ratchet.training.consistency import check_window
     from ratchet.training.settings import ThresholdSettings
 
     training = settings.training
+    check_window(training, settings.data.time)
     tuning, value = training.tuning, training.threshold.value
     folded = tuning != "off" and tuning.folds > 0
     changes: dict[str, Any] = {"ensemble": False, "update": "retune"}
@@ -133,6 +169,14 @@ def choose_learning(stream: Stream, settings: ProjectSettings, root: Path) -> Le
     )
 
 
+def _readable(stream: Stream, start: int, stop: int) -> pl.DataFrame:
+    """Rows with the columns that training reads."""
+    special = {stream.roles.target, stream.roles.id, stream.roles.time, stream.roles.group}
+    wanted = special | set(stream.roles.features(stream.schema))
+    columns = [name for name in stream.schema.names if name in wanted]
+    return stream.frame.slice(start, stop - start).select(columns)
+
+
 def _train(
     stream: Stream,
     training: TrainingSettings,
@@ -143,10 +187,7 @@ def _train(
 ) -> Any:
     from ratchet.training.candidates import fit_candidates
 
-    special = {stream.roles.target, stream.roles.id, stream.roles.time, stream.roles.group}
-    wanted = special | set(stream.roles.features(stream.schema))
-    columns = [name for name in stream.schema.names if name in wanted]
-    frame = stream.frame.slice(start, stop - start).select(columns)
+    frame = _readable(stream, start, stop)
     assert stream.roles.time is not None
     return fit_candidates(
         frame,

@@ -33,6 +33,8 @@ _KEPT: Final = 3
 _WORTH_PROCESSES: Final = 2_000_000
 """Rows to learn from in all, below which starting processes takes longer than it saves."""
 
+_TOLD: Final = ("known", "cut", "tested", "cpu", "threshold", "start")
+
 OnPoint = Callable[[int, int], None]
 
 
@@ -189,7 +191,7 @@ def _write(folder: Path, point: int, fit: Fit) -> None:
         with partial.open("wb") as file:
             np.save(file, fit.scores, allow_pickle=False)
         partial.rename(folder / f"{point:05d}.npy")
-    told = {name: getattr(fit, name) for name in ("known", "cut", "tested", "cpu", "threshold")}
+    told = {name: getattr(fit, name) for name in _TOLD}
     write_atomic(folder / f"{point:05d}.json", json.dumps(told))
 
 

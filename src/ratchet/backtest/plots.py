@@ -26,6 +26,8 @@ from ratchet.pipeline.report.plot import (
 )
 
 _DAY = 86_400.0
+_ROW, _BELOW, _ABOVE = 46, 0.14, 7.0
+"""Of a policy in the timeline: its height in pixels, where its dots are, and where its name is."""
 _STYLES = ("c3", "c4", "c5", "c6", "c7")
 NEVER_STYLE, EVERY_STYLE = "c8", "c2"
 
@@ -139,14 +141,14 @@ def timeline_plot(found: Backtest) -> Html:
     """When each policy retrained, and what of it came to serve."""
     shown = [one for one in found.lines if one.played.runs]
     marks = tuple((float(place), one.name) for place, one in enumerate(reversed(shown)))
-    frame = Frame(_time_axis(found), Axis(-0.6, len(shown) - 0.4, ()), max(34 * len(shown), 60))
+    frame = Frame(_time_axis(found), Axis(-0.6, len(shown) - 0.4, ()), _ROW * len(shown))
     layers = []
     for place, name in marks:
         one = found.line(name)
         layers.append(rule(frame, y=place, style="grid"))
-        layers.append(note(frame, (frame.x.low, place), name, shift=(4, -8), style="soft"))
+        layers.append(note(frame, (frame.x.low, place), name, shift=(4, -_ABOVE), style="soft"))
         for run in one.played.runs:
-            at = (run.at.timestamp(), place - 0.14)
+            at = (run.at.timestamp(), place - _BELOW)
             style = "c1" if run.promoted else "c8 hollow"
             said = f"{found.stream.tell(run.at)}: {run.trigger}, {run.verdict.replace('_', ' ')}"
             layers.append(spot(frame, at, style, said, 4.0))

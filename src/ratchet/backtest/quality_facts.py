@@ -19,6 +19,7 @@ from ratchet.monitoring.cohorts import FEWEST, Cohort
 from ratchet.monitoring.estimate import Estimator, estimate, fit_estimator
 from ratchet.monitoring.labelled import Watched
 from ratchet.monitoring.lag import LagCurve
+from ratchet.monitoring.maturity import LabelAge
 from ratchet.monitoring.settings import MonitoringSettings
 from ratchet.monitoring.standing import (
     ArmPerformance,
@@ -92,8 +93,9 @@ class QualityFacts:
         delay = stream.delay.total_seconds()
         curve = LagCurve((delay,), (1.0,), delay, stream.rows, stream.rows, True)
         found = Performance(
-            now, tuple(cohorts), (arm,), (), baselines, curve, LabelTrend(), stream.rows
-        )
+            now, tuple(cohorts), (arm,), (), baselines, curve, LabelTrend(), stream.rows,
+            label_age=LabelAge(delay),
+        )  # fmt: skip
         told = performance_facts(
             found, champion.version, [(one.version, one.since) for one in served]
         )

@@ -2,7 +2,9 @@
 
 Of the policies that keep the wanted share of the quality of training in every period, those that
 are proven worse than the best of them are left out; of the rest the one that trains least is
-recommended. With ``triggers.cost`` set, the one that gains most after its costs is.
+recommended. With ``triggers.cost`` set, the one that gains most after its costs is. Where none
+keeps the wanted share, by metric and by loss, that is said first, and the one with the least loss
+is named.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def recommend(lines: Sequence[Line], metric: str, *, keep: float = KEEP) -> Reco
     every = next(line for line in lines if line.baseline and line.played.runs)
     return Recommendation(
         policy=chosen.name,
-        headline=_headline(chosen, every, noise),
+        headline=_headline(chosen, every, metric, keep, noise),
         reasons=_reasons(chosen, every, alike, noise, metric),
         within_noise=noise,
         keeps=keeps(chosen, keep),
@@ -95,13 +97,29 @@ def _proven_worse(line: Line, other: Line, metric: str) -> bool:
     return min(by_metric.z, by_loss.z) < -SURE
 
 
-def _headline(chosen: Line, every: Line, noise: bool) -> str:
+def _headline(chosen: Line, every: Line, metric: str, keep: float, noise: bool) -> str:
     runs, most = len(chosen.played.runs), len(every.played.runs)
-    kept = f"{chosen.kept_metric:.1%} of the quality of retraining every period"
+    kept = f"{_least_kept(chosen, metric)} of the quality of retraining every period"
     if not runs:
-        return f"{chosen.name}: it never retrained, and keeps {kept}"
-    said = f"{chosen.name}: {runs} retrainings in place of {most}, with {kept}"
-    return f"{said}; but never retraining cannot be told from it" if noise else said
+        said = f"{chosen.name}: it never retrained, and keeps {kept}"
+    else:
+        said = f"{chosen.name}: {runs} retrainings in place of {most}, with {kept}"
+        said += "; but never retraining cannot be told from it" if noise else ""
+    if keeps(chosen, keep):
+        return said
+    if chosen.gain is not None:
+        return f"most gain after its costs has {said}, which is less than {keep:.0%}"
+    return (
+        f"no policy keeps {keep:.0%} by both {metric_title(metric)} and loss; the least loss of "
+        f"them has {said}"
+    )
+
+
+def _least_kept(line: Line, metric: str) -> str:
+    """The lower of the two shares, and by which it is."""
+    if line.kept_loss < line.kept_metric:
+        return f"{line.kept_loss:.1%} (by loss)"
+    return f"{line.kept_metric:.1%} (by {metric_title(metric)})"
 
 
 def _reasons(

@@ -28,7 +28,7 @@ from ratchet.triggers.facts import (
     PastRun,
     Spent,
 )
-from ratchet.triggers.gather import cooldown_of
+from ratchet.triggers.pauses import cooldown_of
 from ratchet.triggers.settings import PERIODS, TriggersSettings
 from ratchet.triggers.verdicts import Fire, Investigate
 

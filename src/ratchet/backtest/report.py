@@ -155,15 +155,13 @@ def _table(found: Backtest) -> Html:
         Column("Retrained", "number"),
         Column("Promoted", "number"),
         Column(words.metric_title(found.metric), "number"),
-        Column("Kept", "number"),
         Column(words.sentence(words.spoken(found.loss)).rstrip("."), "number"),
-        Column("Kept", "number"),
         Column("Regret", "number"),
         Column("Against never", "number"),
         Column("CPU", "number"),
     ]
     if found.unchanged is not None:
-        columns.insert(8, Column("Accuracy", "number"))
+        columns.insert(6, Column("Accuracy", "number"))
     if costly:
         columns.append(Column("Gain", "number"))
     rows = [_row(found, one, costly) for one in found.lines]
@@ -192,7 +190,8 @@ def _row(found: Backtest, one: Line, costly: bool) -> list[Child]:
     quality = one.quality
     name: list[Child] = [tag("span", named(one.name, 40), class_="strong")]
     if one.name == found.recommendation.policy:
-        name.append(chip("recommended", "info"))
+        keeps = found.recommendation.keeps
+        name.append(chip("recommended", "info") if keeps else chip("best there is", "warn"))
     elif one.baseline:
         name.append(chip("baseline"))
     against = one.against_never
@@ -200,21 +199,29 @@ def _row(found: Backtest, one: Line, costly: bool) -> list[Child]:
         join(part for part in name if isinstance(part, str)),
         words.count(len(one.played.runs)),
         words.count(one.played.promotions),
-        words.figure(quality.value),
-        words.percent(one.kept_metric),
-        words.figure(quality.loss),
-        words.percent(one.kept_loss),
+        _kept(quality.value, one.kept_metric),
+        _kept(quality.loss, one.kept_loss),
         words.figure(one.regret),
         words.NONE
         if not one.played.runs
-        else f"{words.signed(against.value)} ± {words.figure(against.se)}",
+        else join(
+            [
+                words.signed(against.value),
+                tag("span", f"± {words.figure(against.se)}", class_="sub"),
+            ]
+        ),
         words.duration(one.played.cpu),
     ]
     if found.unchanged is not None:
-        cells.insert(8, words.percent(quality.accuracy))
+        cells.insert(6, words.percent(quality.accuracy))
     if costly:
         cells.append(words.figure(one.gain))
     return cells
+
+
+def _kept(value: float, share: float) -> Html:
+    """A measure, and under it what is kept of it: side by side they ask for too wide a page."""
+    return join([words.figure(value), tag("span", f"{words.percent(share)} kept", class_="sub")])
 
 
 def _plots(found: Backtest) -> Html:
@@ -276,7 +283,7 @@ def _runs(found: Backtest) -> Html | None:
         card(
             unfold(
                 f"{len(rows)} retrainings, one by one",
-                table("Retrainings of the recommended policy", columns, rows),
+                table(f"Retrainings of {chosen.name}", columns, rows),
             )
         ),
         id="runs",

@@ -65,12 +65,20 @@ def parse_period(text: str) -> timedelta | int:
     """``7d`` as a span of time, ``500rows`` as a number of rows.
 
     Raises:
-        UsageError: neither.
+        UsageError: neither, or nothing above zero.
     """
     rows = _ROWS.match(text)
     if rows is not None and int(rows[1]) >= 1:
         return int(rows[1])
-    return read_duration(text, "--period", "7d, or a number of rows such as 500rows")
+    example = "7d, or a number of rows such as 500rows"
+    period = read_duration(text, "--period", example)
+    if not period:
+        raise UsageError(
+            "--period is a length of time above zero, or at least one row",
+            why=f"{text!r} would never come to an end of a period",
+            fix=f"write --period {example}",
+        )
+    return period
 
 
 def read_duration(text: str, option: str, example: str) -> timedelta:

@@ -168,7 +168,8 @@ def show_backtest(screen: Console, found: Backtest, out: Path | None = None) -> 
             f"no model at all: the last label is right in {told.delayed:.1%} (known at once: "
             f"{told.at_once:.1%}), the commonest class in {told.commonest:.1%}"
         )
-    say(f"recommended: {found.recommendation.headline}")
+    advice = found.recommendation
+    say(f"recommended: {advice.headline}" if advice.keeps else advice.headline)
     for reason in found.recommendation.reasons:
         say(f"  {reason}")
     if out is not None:

@@ -1,20 +1,26 @@
-"""``ratchet demo``: a year of a model's life on generated churn data, in about a minute."""
+"""``ratchet demo``: months of a model's life on generated churn data, in about a minute."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli.demo_stage import DATA, Act, Stage
+from ratchet import clock
 from ratchet.cli.output import Answer, Options, command, console
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ratchet.cli.demo_acts import Act, Played
+    from ratchet.cli.demo_stage import Stage
+    from ratchet.cli.demo_story import Story
 
 
 class Task(StrEnum):
@@ -22,36 +28,6 @@ class Task(StrEnum):
 
     classification = "classification"
     regression = "regression"
-
-
-_DRIFT, _POISON = 3, 6
-
-
-ACTS = (
-    Act(
-        2,
-        "January and February: a file of customers",
-        "the first model is trained, gated and promoted, and from now on it answers over HTTP",
-    ),
-    Act(2, "the same data again", "nothing changed, so nothing is trained"),
-    Act(
-        3,
-        "March: a month like the others",
-        "a new model is trained on what was served and came true, but it has to be proven better "
-        "to replace the champion",
-    ),
-    Act(
-        6,
-        "April to June: customers leave for other reasons than before",
-        "the old model is wrong about them; the new one proves it and takes its place, while the "
-        "server runs",
-    ),
-    Act(
-        7,
-        "July: a broken export",
-        "the checks stop it before anything is trained, and the proven model goes on answering",
-    ),
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -72,39 +48,95 @@ def demo(
     ] = Task.classification,
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="Time for each training run, such as 60s.")
-    ] = "15s",
+    ] = "6s",
 ) -> Answer:
-    """Seven months of generated churn data: train, serve, skip, drift, retrain, poison.
+    """Half a year of generated churn data in about a minute, and one page that tells its story.
 
-    The first model is served over HTTP; what became of the customers it was asked about comes
-    back late, and the next run trains on it. Everything is real: the project stays in the folder,
-    to be looked at and played with. The server ends with the demo.
+    A first model serves over HTTP; what becomes of its customers shows a week or two later. The
+    world changes: drift is seen, the labels prove the loss, a new model is trained and earns its
+    customers step by step. A broken export is stopped, and a model that only looked better is
+    taken back by the loop itself. Everything is real but the calendar, which jumps: the project
+    stays in the folder, to be looked at and played with. The server ends with the demo.
     """
-    from ratchet.data.scenarios import Dirt, Scenario
+    from ratchet.cli.demo_acts import ACTS, told
+    from ratchet.cli.demo_stage import Stage
+    from ratchet.cli.demo_world import FIRST, World, make_scenario
+    from ratchet.cli.progress import reporter
     from ratchet.errors import UsageError
 
     root = (options.project or folder or Path("ratchet-demo")).resolve()
     if root.exists() and any(root.iterdir()):
         raise UsageError(f"The folder {root} is not empty", fix="name a new one: ratchet demo DIR")
-    scenario = Scenario(
-        seed=seed,
-        rows=rows,
-        drift_month=_DRIFT,
-        poisoned=(_POISON,),
-        dirt=Dirt(missing=0.02, repeated=0.005),
-        target="next_bill" if task is Task.regression else "churned",
-    )
+    target = "next_bill" if task is Task.regression else "churned"
+    world = World(make_scenario(seed, rows, target))
     screen = console(stderr=options.json)
-    stage = Stage(root, scenario, budget, screen)
+    stage = Stage(
+        root, world, budget, screen, reporter(screen), date(FIRST.year, FIRST.month + 1, 1)
+    )
+    played: list[tuple[Act, Played]] = []
+    # Whoever ends it ends the server with it.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        told = [stage.play(act, number) for number, act in enumerate(ACTS)]
+        stage.open()
+        for act in ACTS:
+            played.append((act, _play(stage, act, len(played) + 1)))
+            if stage.server is None:
+                break  # nothing serves, and the other acts are about what serves
+        ended = clock.now()
     finally:
         stage.close()
-    body = {"folder": str(root), "acts": told, "serving": stage.count()}
-    return Answer(body, lambda shown: _show_end(shown, root))
+        signal.signal(signal.SIGTERM, before)
+    page, story = _write_page(root, ended)
+    body = {
+        "folder": str(root),
+        "story": str(page),
+        "acts": told(played),
+        "serving": _count(story, stage),
+        "champion": story.champion,
+        "alerts": [one.occasion for one in story.alerts],
+    }
+    return Answer(body, lambda shown: _show_end(shown, root, page))
 
 
-def _show_end(screen: Console, root: Path) -> None:
+def _write_page(root: Path, ended: datetime) -> tuple[Path, Story]:
+    """Read the story from the project that was left, and write its page."""
+    from ratchet.cli.demo_page import render_story
+    from ratchet.cli.demo_story import read_story
+    from ratchet.pipeline.store import storing, write_atomic
+    from ratchet.project import load_project
+
+    story = read_story(load_project(root), ended)
+    page = root / "reports" / "story.html"
+    with storing():
+        page.parent.mkdir(exist_ok=True)
+    write_atomic(page, render_story(story))
+    return page, story
+
+
+def _count(story: Story, stage: Stage) -> dict[str, Any] | None:
+    """How many answers were given, and how many of them are in the lake."""
+    if stage.server is None:
+        return None
+    return {
+        "url": stage.server.url,
+        "answered": stage.answered,
+        "in_lake": story.answers,
+        "labelled": story.labelled,
+    }
+
+
+def _play(stage: Stage, act: Act, number: int) -> Played:
+    from rich.text import Text
+
+    stage.screen.print(Text(f"\n{number}. {act.title}", style="bold"))
+    played = act.play(stage)
+    style = "italic" if played.expected else "bold yellow"
+    words = "So" if played.expected else "This time it came out otherwise:"
+    stage.screen.print(Text(f"  {words} {played.shows}.", style=style), soft_wrap=True)
+    return played
+
+
+def _show_end(screen: Console, root: Path, page: Path) -> None:
     from rich.text import Text
 
     # `make demo` runs it from a virtual environment that is not on the path.
@@ -114,12 +146,14 @@ def _show_end(screen: Console, root: Path) -> None:
         (f"{ratchet} show last", "the last run in detail"),
         (f"{ratchet} models", "the model versions, and what serves"),
         (f"{ratchet} serve", "answer over HTTP again: http://127.0.0.1:8000/docs"),
-        (f"{ratchet} data labels", "what was served, and how much of it has its label"),
-        (f"{ratchet} predict --data {DATA} --out scores.csv", "score customers of a file"),
+        (f"{ratchet} rollout history", "the two rollouts, and how they ended"),
+        (f"{ratchet} audit verify", "that no decision was changed afterwards"),
+        (f"{ratchet} predict --data customers.csv --out scores.csv", "score customers of a file"),
         ("less ratchet.yaml", "the settings, every guess in them"),
     ]
     width = max(len(shown) for shown, _ in lines)
-    screen.print(Text(f"\nAll of it is in {root}. Where to look:", style="bold"), soft_wrap=True)
+    screen.print(Text(f"\nThe story in plots: {page}", style="bold"), soft_wrap=True)
+    screen.print(Text(f"All of it is in {root}. Where to look:", style="bold"), soft_wrap=True)
     screen.print(Text(f"  cd {root}"), soft_wrap=True)
     for shown, what in lines:
         screen.print(Text(f"  {shown:<{width}}  # {what}"), soft_wrap=True)

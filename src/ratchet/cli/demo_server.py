@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 BATCH = 250
 """Customers in one request."""
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
+_IDLE = 2.0
 _ERRORS = "demo-server.txt"
 
 
@@ -33,14 +34,12 @@ class Predicted:
 
     Attributes:
         ids: of the predictions, in the customers' order.
-        scores: the positive class's probabilities, or the estimates.
-        versions: which answered, each once.
+        answered: the version that answered each.
         requests: how many it took.
     """
 
     ids: tuple[str, ...]
-    scores: tuple[float, ...]
-    versions: tuple[int, ...]
+    answered: tuple[int, ...]
     requests: int
 
 
@@ -72,48 +71,45 @@ class DemoServer:
         self.url: str = ready["url"]
         self.pid: int = ready["pid"]
         address = urlsplit(self.url)
-        self._link = HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=30)
+        self._link = HTTPConnection(
+            address.hostname or "127.0.0.1", address.port, timeout=_PATIENCE
+        )
+        self._asked = clock.monotonic()
 
-    def predict(self, customers: pl.DataFrame, positive: str | None) -> Predicted:
+    def predict(self, customers: pl.DataFrame, *, batch: int = BATCH) -> Predicted:
         """Ask about customers, in batches.
 
         Args:
             customers: their columns, without what is asked for.
-            positive: the class whose probability is wanted; None where a number is asked for.
+            batch: customers in one request.
         """
         import polars.selectors as cs
 
         rows = customers.with_columns(cs.temporal().dt.to_string("iso")).to_dicts()
         answers: list[dict[str, Any]] = []
-        for begin in range(0, len(rows), BATCH):
-            body = {"records": rows[begin : begin + BATCH]}
+        for begin in range(0, len(rows), batch):
+            body = {"records": rows[begin : begin + batch]}
             answers += self._ask("POST", "/v1/predict", body)["predictions"]
         return Predicted(
             ids=tuple(each["prediction_id"] for each in answers),
-            scores=tuple(
-                each["prediction"] if positive is None else each["probabilities"][positive]
-                for each in answers
-            ),
-            versions=tuple(sorted({each["model_version"] for each in answers})),
-            requests=-(-len(rows) // BATCH),
+            answered=tuple(each["model_version"] for each in answers),
+            requests=-(-len(rows) // batch),
         )
 
-    def tell(self, ids: Sequence[str], labels: Sequence[Any]) -> int:
-        """Send what became of customers; how many labels were accepted."""
-        told = [
-            {"prediction_id": each, "label": label} for each, label in zip(ids, labels, strict=True)
-        ]
+    def tell(self, fates: Sequence[tuple[str, Any]]) -> int:
+        """Send what became of customers: predictions and labels. How many were accepted."""
+        told = [{"prediction_id": each, "label": label} for each, label in fates]
         return sum(
             self._ask("POST", "/v1/feedback", {"feedback": told[begin : begin + BATCH]})["accepted"]
             for begin in range(0, len(told), BATCH)
         )
 
-    def wait_for(self, version: int) -> float:
-        """Wait until a version answers; the seconds that took."""
+    def wait_for(self, record: int) -> float:
+        """Wait until a record of what serves is in force; the seconds that took."""
         began = clock.monotonic()
-        while self._ask("GET", "/readyz")["model_version"] != version:
+        while self._ask("GET", "/v1/models")["deployment"] != record:
             if clock.monotonic() - began > _PATIENCE:
-                raise self._fault(f"Version {version} does not come to serve")
+                raise self._fault("What is to serve does not come to serve")
             time.sleep(0.02)
         return clock.monotonic() - began
 
@@ -148,6 +144,10 @@ class DemoServer:
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         sent = None if body is None else json.dumps(body)
+        # A link that was idle, while a model was trained, may have been closed on the other side.
+        if clock.monotonic() - self._asked > _IDLE:
+            self._link.close()
+        self._asked = clock.monotonic()
         try:
             self._link.request(method, path, sent, {"content-type": "application/json"})
             answer = self._link.getresponse()

@@ -1,51 +1,72 @@
-"""The demo's stage: what the acts share, and what happens on it between two runs."""
+"""The demo's stage: what the acts share, and how the days pass on it.
+
+A day is real work: its customers are asked about over HTTP, what showed of earlier ones is told,
+and every few days the loop looks. Only the calendar is the demo's own: it jumps from day to day,
+for this process and the server alike, and stands still while a model is trained.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet import clock
+from ratchet.cli.demo_inbox import Inbox
+from ratchet.cli.demo_server import BATCH, DemoServer
+from ratchet.cli.demo_settings import start_demo
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
 
-    from ratchet.cli.demo_server import DemoServer, Predicted
-    from ratchet.data.scenarios import Scenario
+    from ratchet.cli.demo_world import World
+    from ratchet.loop.tick import TickReport
     from ratchet.pipeline.outcome import Run
     from ratchet.pipeline.step import Reporter
     from ratchet.project import Project
 
-DATA = "customers.csv"
-
-_EXPECTATIONS: tuple[dict[str, Any], ...] = (
-    {
-        "expect_column_values_to_be_between": {
-            "column": "tenure",
-            "min_value": 0,
-            "max_value": 120,
-        },
-        "severity": "error",
-    },
-    {
-        "expect_column_values_to_be_in_set": {
-            "column": "contract",
-            "value_set": ["Month-to-month", "One year", "Two year"],
-        },
-        "severity": "error",
-    },
-)
+OPENS, CLOSES, LOOKS = time(9), time(17), time(18)
+"""When customers are asked about, when fates are told, and when the loop looks."""
+_CLOCK = "demo-clock"
+_TOLD = ("rollout", "decision", "health")
+"""The parts of a look that the screen tells of; the others work silently."""
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One thing that happens: how many months of data there are then, and what it shows."""
+@dataclass(slots=True)
+class Days:
+    """Days that passed.
 
-    months: int
-    title: str
-    shows: str
+    Attributes:
+        asked: customers by the version that answered.
+        labels: fates that were told.
+        looks: how often the loop looked.
+        happened: what it did, as JSON values.
+        last: the last look.
+    """
+
+    first: date
+    past: date
+    asked: Counter[int] = field(default_factory=Counter)
+    requests: int = 0
+    labels: int = 0
+    looks: int = 0
+    happened: list[dict[str, Any]] = field(default_factory=list)
+    last: TickReport | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "from": self.first.isoformat(),
+            "until": self.past.isoformat(),
+            "asked": {str(version): rows for version, rows in sorted(self.asked.items())},
+            "requests": self.requests,
+            "labels": self.labels,
+            "looks": self.looks,
+        }
 
 
 @dataclass(slots=True)
@@ -53,162 +74,185 @@ class Stage:
     """What the acts share.
 
     Attributes:
-        server: answers once a model was promoted.
-        months: how many of them were written to the file or served.
+        today: the day that comes next.
         answered: how many answers the server gave.
     """
 
     root: Path
-    scenario: Scenario
+    world: World
     budget: str
     screen: Console
-    server: DemoServer | None = None
-    months: int = 0
+    shown: Reporter
+    today: date
     answered: int = 0
+    server: DemoServer | None = None
+    inbox: Inbox | None = None
+    _before: str | None = None
+    _record: int = 0
 
-    def play(self, act: Act, number: int) -> dict[str, Any]:
-        """Let the act's months happen, and run the pipeline."""
-        from rich.text import Text
-
-        from ratchet.cli.progress import reporter
-        from ratchet.pipeline.run import run
-
-        self.screen.print(Text(f"\n{number + 1}. {act.title}", style="bold"))
-        shown = reporter(self.screen)
-        production = self._arrive(act.months, shown)
-        ended = run(_open(self.root), reporter=shown)
-        if ended.fault is not None:
-            raise ended.fault
-        _show_act(self.screen, act, ended)
-        if ended.outcome == "promoted":
-            self._serve(ended, shown)
-        return {
-            "title": act.title,
-            "months": act.months,
-            "run_id": ended.run_id,
-            "outcome": ended.outcome,
-            "reason": ended.reason,
-            "metrics": dict(ended.metrics),
-            "champion_before": ended.champion["version"] if ended.champion else None,
-            "model": dict(ended.model) if ended.model else None,
-            **production,
-        }
+    def open(self) -> None:
+        """Write the project, and take the clock over."""
+        start_demo(self.root, self.world, self.budget)
+        self.project().prepare_state()
+        self._before = os.environ.get(clock.VARIABLE)
+        self.turn(time(8))
+        os.environ[clock.VARIABLE] = f"@{self._clock}"
+        self.inbox = Inbox(self.root / "alerts.jsonl")
 
     def close(self) -> None:
-        """End the server."""
+        """End what was started; the folder stays as it is, and its time is everybody's again."""
         if self.server is not None:
             self.server.stop()
+        if self.inbox is not None:
+            self.inbox.close()
+        if self._before is not None:
+            os.environ[clock.VARIABLE] = self._before
+        else:
+            os.environ.pop(clock.VARIABLE, None)
+        self._clock.unlink(missing_ok=True)
 
-    def count(self) -> dict[str, Any] | None:
-        """How many answers were given, and how many of them are in the lake; None without any."""
+    def turn(self, at: time) -> None:
+        """Let it be a time of today; from there on time passes as ever."""
+        clock.turn(self._clock, datetime.combine(self.today, at, UTC), 1)
+
+    def project(self, **overrides: object) -> Project:
+        """The project, opened anew, as the loop does it for every look."""
+        import json
+
+        from ratchet.project import load_project
+
+        told = () if self.inbox is None else (self.inbox.setting,)
+        sets = (f"{name}={json.dumps(value)}" for name, value in overrides.items())
+        return load_project(self.root, assignments=(*told, *sets))
+
+    def train(
+        self,
+        *,
+        data: Path | None = None,
+        trigger: str = "manual",
+        key: str | None = None,
+        overrides: Mapping[str, object] | None = None,
+    ) -> Run:
+        """Run the pipeline, as ``ratchet run`` does it; what it lets serve serves from then on."""
+        from ratchet.pipeline.request import Request
+        from ratchet.pipeline.run import run
+
+        request = Request(data=data, trigger=trigger, trigger_key=key)
+        ended = run(self.project(**(overrides or {})), request, reporter=self.shown)
+        if ended.fault is not None:
+            raise ended.fault
+        self.say(f"{ended.outcome}: {ended.reason}")
+        self._follow()
+        return ended
+
+    def say(self, words: str, style: str = "") -> None:
+        """Put a line on the screen."""
         from rich.text import Text
 
-        from ratchet.data.predictions.coverage import label_coverage
+        self.screen.print(Text(f"  {words}", style=style), soft_wrap=True)
 
-        if self.server is None:
-            return None
-        found = label_coverage(_open(self.root).open_lake(), as_of=clock.now())
-        kept = sum(day.predictions for day in found.days)
-        labelled = sum(day.labelled for day in found.days)
-        self.screen.print(
-            Text(
-                f"\nThe server has ended. It gave {self.answered:,} answers; the lake holds "
-                f"{kept:,} of them, {labelled:,} with what came of it."
-            ),
-            soft_wrap=True,
-        )
-        return {
-            "url": self.server.url,
-            "answered": self.answered,
-            "in_lake": kept,
-            "labelled": labelled,
-        }
+    def serve(self) -> str:
+        """Start the server; its address."""
+        with Line("serve", self.shown) as line:
+            self.server = DemoServer(self.root)
+            line.found = f"`ratchet serve` answers at {self.server.url}/docs"
+        self._follow()
+        return self.server.url
 
-    def _arrive(self, months: int, shown: Reporter) -> dict[str, Any]:
-        """Bring the months that are missing: to the file, or through the server when there is one.
+    def live(
+        self,
+        days: int,
+        *,
+        every: int,
+        until: Callable[[TickReport], bool] | None = None,
+        batch: int = BATCH,
+    ) -> Days:
+        """Let days pass.
 
-        Returns:
-            ``served`` and ``collected``; both None without a server.
+        Args:
+            days: at most so many.
+            every: days from look to look.
+            until: ends them after the look of which it is true; they end with any look that
+                wants a training, too.
+            batch: customers in one request.
         """
-        from ratchet.data.scenarios import write_csv
+        past = Days(self.today, self.today)
+        with Line("live", self.shown) as line:
+            for number in range(1, days + 1):
+                self._day(past, batch)
+                looks = number % every == 0 or number == days
+                past.past = self.today
+                if looks:
+                    self._look(past)
+                line.found = _told(past)
+                self.shown.progress(f"{self.today.day} {self.today:%B}: {line.found}")
+                self.today += timedelta(days=1)
+                if looks and _over(past, until):
+                    break
+        return past
 
-        nothing = {"served": None, "collected": None}
-        new = range(self.months, months)
-        self.months = months
-        if not new:
-            return nothing
-        if self.server is None:
-            self.root.mkdir(parents=True, exist_ok=True)
-            first = not (self.root / DATA).exists()
-            write_csv(self.scenario, months, self.root / DATA)
-            if first:
-                _start(self.root, self.scenario, self.budget)
-            return nothing
-        return self._happen(new, self.server, shown)
-
-    def _happen(self, months: range, server: DemoServer, shown: Reporter) -> dict[str, Any]:
-        """Ask about the customers of some months, tell what became of them, and collect it."""
-        import polars as pl
-
-        from ratchet.cli.data import move_log
-        from ratchet.data.scenarios import make_month
-        from ratchet.evaluation.catalog import find_metric
-        from ratchet.pipeline.collecting import collect_project
-
-        target = self.scenario.target
-        customers = pl.concat([make_month(self.scenario, month).frame for month in months])
-        with _Step("predict", shown) as step:
-            said = server.predict(customers.drop(target), "Yes" if target == "churned" else None)
+    def _day(self, past: Days, batch: int) -> None:
+        """A day's customers and fates."""
+        assert self.server is not None
+        target = self.world.scenario.target
+        self.turn(OPENS)
+        customers, shows = self.world.customers(self.today)
+        if customers.height:
+            said = self.server.predict(customers.drop(target), batch=batch)
+            self.world.promise(said.ids, customers[target], shows)
+            past.asked.update(said.answered)
+            past.requests += said.requests
             self.answered += len(said.ids)
-            versions = ", ".join(map(str, said.versions))
-            step.found = (
-                f"{len(said.ids):,} customers in {said.requests:,} requests to {server.url}, "
-                f"answered by version {versions}"
-            )
-        with _Step("feedback", shown) as step:
-            labels = server.tell(said.ids, customers[target].to_list())
-            metric, value = _hindsight(said, customers[target])
-            title = find_metric(metric).title
-            step.found = f"{labels:,} labels came back: {title} of what was served {value:.4f}"
-        with _Step("collect", shown) as step:
-            project = _open(self.root)
-            move_log(project)
-            done = collect_project(project)
-            step.found = f"{done.rows:,} served and labelled rows to train on ({done.reason})"
-        return {
-            "served": {
-                "rows": len(said.ids),
-                "requests": said.requests,
-                "versions": list(said.versions),
-                "labels": labels,
-                "metric": metric,
-                "value": value,
-            },
-            "collected": {"version": done.version, "rows": done.rows, "added": done.added},
-        }
+        fates = self.world.fates(self.today)
+        if fates:
+            self.turn(CLOSES)
+            past.labels += self.server.tell(fates)
 
-    def _serve(self, ended: Run, shown: Reporter) -> None:
-        """Have the promoted version answer: by starting the server, or by waiting a moment."""
-        from ratchet.cli.demo_server import DemoServer
+    def _look(self, past: Days) -> None:
+        """What the loop does at one time, by its own code; the server moves no log so soon."""
+        from ratchet.cli.data import move_log
+        from ratchet.loop.tick import tick
 
-        version = (ended.model or {})["version"]
-        with _Step("serve", shown) as step:
-            if self.server is None:
-                self.server = DemoServer(self.root)
-                step.found = f"version {version} answers at {self.server.url}/docs"
-            else:
-                self.server.wait_for(version)
-                step.found = f"version {version} answers at {self.server.url}, without a restart"
+        self.turn(LOOKS)
+        project = self.project()
+        move_log(project)
+        report = tick(project, clock.now())
+        past.looks, past.last = past.looks + 1, report
+        for part, said in self._news(report):
+            past.happened.append({"at": report.at.isoformat(), "part": part, "says": said})
+            self.shown.note(f"{self.today.day} {self.today:%B}: {part}: {said}")
+        self._follow()
+
+    def _news(self, report: TickReport) -> list[tuple[str, str]]:
+        found = [(part, done.says) for part, done in report.did.items() if part in _TOLD]
+        found += [
+            (part, f"{error['what']}. {error['why']}") for part, error in report.faults.items()
+        ]
+        return found
+
+    def _follow(self) -> None:
+        """Wait until the server has taken up what serves now."""
+        if self.server is None:
+            return
+        with self.project().open_ledger() as ledger:
+            traffic = ledger.traffic()
+        if traffic is not None and traffic.seq != self._record:
+            self.server.wait_for(traffic.seq)
+            self._record = traffic.seq
+
+    @property
+    def _clock(self) -> Path:
+        return self.root / ".ratchet" / _CLOCK
 
 
-class _Step:
+class Line:
     """A line about something that takes time, like those of a run's steps."""
 
     def __init__(self, name: str, shown: Reporter) -> None:
         self._name, self._shown = name, shown
         self.found = ""
 
-    def __enter__(self) -> _Step:
+    def __enter__(self) -> Line:
         self._shown.started(self._name)
         self._began = clock.monotonic()
         return self
@@ -218,51 +262,19 @@ class _Step:
         self._shown.finished(self._name, clock.monotonic() - self._began, status, self.found)
 
 
-def _hindsight(said: Predicted, labels: pl.Series) -> tuple[str, float]:
-    """How good the answers were, now that everybody's fate is known."""
-    import numpy as np
-
-    from ratchet.data.task import Task as Asked
-    from ratchet.evaluation.metrics import evaluate
-
-    scores = np.array(said.scores)
-    if labels.dtype.is_numeric():
-        task, name, columns = Asked("regression", ()), "rmse", [scores]
-    else:
-        task, name, columns = Asked("binary", ("No", "Yes")), "roc_auc", [1 - scores, scores]
-    found = evaluate(task.encode(labels), np.stack(columns, axis=1), task=task, names=(name,))
-    return name, found.values()[name] or 0.0
+def _over(past: Days, until: Callable[[TickReport], bool] | None) -> bool:
+    """Whether the last look ends the days."""
+    if past.last is None:
+        return False
+    decision = past.last.decision or {}
+    return decision.get("verdict") == "fire" or (until is not None and until(past.last))
 
 
-def _start(root: Path, scenario: Scenario, budget: str) -> None:
-    from ratchet.pipeline.starting import Wishes, start_project
-
-    start_project(
-        root,
-        Wishes(
-            data=str(root / DATA),
-            target=scenario.target,
-            name="churn-demo" if scenario.target == "churned" else "bill-demo",
-            time_budget=budget,
-            expectations=_EXPECTATIONS,
-            production=True,
-        ),
+def _told(past: Days) -> str:
+    """What happened in some days, in a line."""
+    by = ", ".join(f"version {version} {rows:,}" for version, rows in sorted(past.asked.items()))
+    span = f"{past.first.day} {past.first:%b} to {past.past.day} {past.past:%b}"
+    return (
+        f"{span}: {past.asked.total():,} customers in {past.requests:,} requests ({by}); "
+        f"{past.labels:,} labels; {past.looks} looks of the loop"
     )
-
-
-def _open(root: Path) -> Project:
-    from ratchet.project import load_project
-
-    return load_project(root)
-
-
-def _show_act(screen: Console, act: Act, ended: Run) -> None:
-    from rich.text import Text
-
-    from ratchet.cli.run import _STYLES
-
-    screen.print(
-        Text.assemble("  ", (ended.outcome, _STYLES[ended.outcome]), f": {ended.reason}"),
-        soft_wrap=True,
-    )
-    screen.print(Text(f"  So {act.shows}.", style="italic"), soft_wrap=True)

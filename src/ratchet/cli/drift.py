@@ -45,8 +45,8 @@ def drift(
         typer.Option(
             "--threshold",
             metavar="KIND=VALUE",
-            help="A limit of your own, such as ks=0.1; kinds are ks, psi, wasserstein, js,"
-            " cramers_v, missing, new and combined.",
+            help="A limit of your own, such as ks=0.1, in the place of the usual one of its kind;"
+            " kinds are ks, psi, wasserstein, js, cramers_v, missing, new and combined.",
         ),
     ] = None,
     share: Annotated[
@@ -78,7 +78,9 @@ def drift(
     rules = DriftRules(fixed=parse_limits(threshold or []), share=share)
     before, after = _read(reference), _read(current)
     wanted = _wanted(before.columns, _names(columns), _names(without))
-    report = compare_frames(before, after, rules, columns=wanted)
+    _require_common(wanted, after.columns)
+    every = wanted == before.columns
+    report = compare_frames(before, after, rules, columns=None if every else wanted)
     told = None
     if together:
         from ratchet.monitoring.multivariate import tell_apart
@@ -115,6 +117,18 @@ def _wanted(known: list[str], only: list[str] | None, without: list[str] | None)
     if not left:
         raise UsageError("No column is left to compare", fix="name fewer with --without")
     return left
+
+
+def _require_common(wanted: list[str], there: list[str]) -> None:
+    from ratchet.errors import UsageError
+
+    if not set(wanted) & set(there):
+        raise UsageError(
+            "The two files have no column in common",
+            why=f"one has {', '.join(wanted[:12])}, the other {', '.join(there[:12])}",
+            fix="name two files of the same kind",
+            code="columns_missing",
+        )
 
 
 def _check_out(out: Path | None) -> None:
@@ -193,7 +207,7 @@ def _show(console: Console, report: DriftReport, told: ToldApart | None, out: Pa
         "column", "", "decided by", "value", "limit", "ks", "psi", "w1/std", "js", "missing"
     )
     for column in report.columns[:_SHOWN]:
-        state = column.unjudged or ("drifted" if column.drifted else "")
+        state = "drifted" if column.drifted else column.unjudged
         before, after = (f"{share:.1%}" for share in column.missing)
         table.add_row(
             column.column,
@@ -212,6 +226,8 @@ def _show(console: Console, report: DriftReport, told: ToldApart | None, out: Pa
         console.print(Text(f"and {len(report.columns) - _SHOWN} columns more; see --json or --out"))
     if report.absent:
         console.print(Text(f"not in the new rows: {', '.join(report.absent)}"), soft_wrap=True)
+    if report.added:
+        console.print(Text(f"only in the new rows: {', '.join(report.added)}"), soft_wrap=True)
     if told is not None:
         words = "can be told apart" if told.drifted else "cannot be told apart"
         console.print(Text(f"all columns together: old and new rows {words}, AUC {told.auc:.3f}"))

@@ -39,7 +39,11 @@ def register(app: typer.Typer) -> None:
 @command
 def create(
     options: Options,
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The experiment's name; by default `a1-b2`, the versions' numbers."),
+    ] = None,
+    *,
     b: Annotated[str, typer.Option("--b", metavar="VERSION", help="The version that is tried.")],
     a: Annotated[
         str, typer.Option("--a", metavar="VERSION", help="What it is compared with: the champion.")
@@ -108,6 +112,7 @@ def create(
         first, second = _number(ledger, a), _number(ledger, b)
         now = clock.now()
         ends = now + timedelta(days=days)
+        name = name or _free_name(ledger, f"a{first}-b{second}")
         trial = Trial(name, first, second, 100.0 * split, metric, ends, rules, who(), reason, force)
         made = experimenting.plan(project, ledger, trial, days=days, margin=margin)
         found = None if dry_run else ledger.begin_experiment(made.trial)
@@ -153,7 +158,7 @@ def show(
         if name is None and not every:
             raise UsageError(
                 "There was no experiment yet",
-                fix="begin one with: ratchet experiment create NAME --b VERSION",
+                fix="begin one with: ratchet experiment create --b VERSION",
                 code="no_experiment",
             )
         found = every[0] if name is None else ledger.experiment(name)
@@ -319,6 +324,13 @@ def _check_numbers(split: float, days: float, margin: float | None, alpha: float
     for wrong, told in problems:
         if wrong:
             raise UsageError(told, fix="for example: --split 0.5 --days 14 --alpha 0.05")
+
+
+def _free_name(ledger: LedgerReader, name: str) -> str:
+    """The name, with a number where there was such an experiment before."""
+    taken = {each.name for each in ledger.experiments()}
+    tries = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    return next(each for each in tries if each not in taken)
 
 
 def _seconds(option: str, text: str) -> float:

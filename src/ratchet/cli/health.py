@@ -112,6 +112,7 @@ def _print_delivery(console: Console, found: Delivery) -> None:
     table.add_row("lead time", *_spread(found.lead_time))
     for name, spread in found.parts.items():
         table.add_row(f"  {name}", *_spread(spread))
+    table.add_row("lead time from the commit", *_spread(found.code_lead_time))
     table.add_row("data age when first served", *_spread(found.data_age))
     table.add_row("change failure rate", *_rate(found.change_failure))
     table.add_row("  too young to tell", str(found.pending), "")

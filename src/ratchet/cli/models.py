@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -182,24 +183,26 @@ def who() -> str:
 
 def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
     from ratchet.errors import ConflictError, EnvironmentFault
+    from ratchet.pipeline.bundles import require_bundle
     from ratchet.registry.plans import explain
     from ratchet.registry.promotion import apply, reconcile
 
     project = options.load()
     behind = ""
-    with project.open_ledger(create=False) as ledger:
-        if dry_run:
-            plan: PromotionPlan = make_plan(ledger, None)
-        else:
-            with ledger.lease("ratchet promote"):
-                # The ledger says what serves: going back must work while MLflow is away.
-                plan = make_plan(ledger, None)
-                if not plan.refusal:
-                    apply(plan, ledger, None)
-                    try:
-                        reconcile(ledger, project.open_tracking())
-                    except EnvironmentFault as error:
-                        behind = str(error)
+    with (
+        project.open_ledger(create=False) as ledger,
+        nullcontext() if dry_run else ledger.lease("ratchet promote"),
+    ):
+        # The ledger says what serves: going back must work while MLflow is away.
+        plan: PromotionPlan = make_plan(ledger, None)
+        if not plan.refusal:
+            require_bundle(project, ledger, plan.version)
+        if not (dry_run or plan.refusal):
+            apply(plan, ledger, None)
+            try:
+                reconcile(ledger, project.open_tracking())
+            except EnvironmentFault as error:
+                behind = str(error)
     if plan.refusal and not dry_run:
         raise ConflictError(
             f"Version {plan.version} is not promoted: {plan.refusal}",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ratchet.monitoring.monitor import Observation
     from ratchet.monitoring.standing import ArmPerformance, Performance
     from ratchet.monitoring.weighing import Reading
+    from ratchet.project import Project
 
 _NONE = "-"
 
@@ -32,6 +33,14 @@ def monitor(
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write the report there, as one .html page."),
+    ] = None,
+    wanted: Annotated[
+        Path | None,
+        typer.Option(
+            "--wanted",
+            metavar="FILE",
+            help="Write there, as .csv, which predictions of the newest window to label first.",
+        ),
     ] = None,
 ) -> Answer:
     """Look once at what serves: drift of its data, labels, realised and estimated performance.
@@ -51,7 +60,37 @@ def monitor(
         found = watch_project(project, ledger, as_of=moment)
     if out is not None:
         _write(out, found, project.name)
-    return Answer(found.to_json(), lambda console: _show(console, found, out))
+    body, asked = found.to_json(), 0
+    if wanted is not None:
+        asked = body["wanted"] = _write_wanted(wanted, found, project)
+
+    def show(console: Console) -> None:
+        _show(console, found, out)
+        if wanted is not None:
+            console.print(f"{asked} predictions to label first: {wanted}", soft_wrap=True)
+
+    return Answer(body, show)
+
+
+def _write_wanted(path: Path, found: Observation, project: Project) -> int:
+    """Write which predictions of the champion to label first, and say how many they are."""
+    from ratchet.errors import UsageError
+    from ratchet.monitoring.wanted import wanted_labels
+    from ratchet.pipeline.store import storing
+
+    if found.champion is None:
+        raise UsageError(
+            "Nothing served at that time, so no labels are wanted",
+            fix="promote a version, or leave --wanted out",
+            code="no_champion",
+        )
+    drift = found.drift_of(found.champion)
+    span = project.settings.monitoring.drift.span
+    since = found.at - span if drift is None else drift.since
+    rows = wanted_labels(project.open_lake(), found.champion, since=since, until=found.at)
+    with storing():
+        rows.write_csv(path)
+    return rows.height
 
 
 def _write(out: Path, found: Observation, name: str) -> None:
@@ -91,6 +130,7 @@ def _show_performance(console: Console, found: Performance) -> None:
     from ratchet.cli.tables import plain_table
 
     console.print(Text(_labels(found)), soft_wrap=True)
+    console.print(Text(_maturity(found)), soft_wrap=True)
     table = plain_table(
         "version", "arm", "metric", "realised", "rows", "baseline", "drop", "estimated", "mature"
     )
@@ -124,13 +164,24 @@ def _labels(found: Performance) -> str:
         return f"no label yet for {found.rows:,} predictions"
     text = f"{lag.labelled:,} of {lag.rows:,} predictions have a label"
     if nine is None:
-        return f"{text}; how many ever will, and when, is not known yet"
-    text += f"; {lag.eventual:.0%} ever will, nine in ten of these within {_span(nine)}"
+        text += "; how many ever will, and when, is not known yet"
+    else:
+        text += f"; {lag.eventual:.0%} ever will, nine in ten of these within {_span(nine)}"
     if labels.falling:
         text += f". FEWER labels come: {labels.labelled:,}, {labels.expected:,.0f} were expected"
     if labels.growing:
         text += ". Labels take LONGER than before"
     return text
+
+
+def _maturity(found: Performance) -> str:
+    """From what age on cohorts are mature, or why none is."""
+    needed = found.label_age
+    if needed.after is None:
+        why = needed.why or "the delays of labels are not known"
+        return f"no cohort is mature: {why}; monitoring.labels.age sets a fixed age"
+    why = "as set" if needed.fixed else "so long take the labels of the slowest outcome"
+    return f"cohorts are mature after {_span(needed.after)}: {why}"
 
 
 def _span(seconds: float) -> str:

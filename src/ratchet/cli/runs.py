@@ -179,4 +179,6 @@ def _print_run(console: Console, run: Run, steps: tuple[Step, ...]) -> None:
     console.print(
         Text.assemble((outcome, _STYLES.get(outcome, "")), f": {run.reason}"), soft_wrap=True
     )
+    for note in summary.get("notes", ()):
+        console.print(Text(f"  {note}"), soft_wrap=True)
     print_made(console, summary.get("climbed", ()), summary.get("report"))

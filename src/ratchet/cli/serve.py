@@ -62,6 +62,7 @@ def serve(
     from ratchet.serving.server import Plan
     from ratchet.serving.server import serve as run
 
+    project.open_ledger().close()  # made here, and only here: a server may start before all else
     plan = Plan(
         project.site(),
         _assembler(project, access_log=access_log),

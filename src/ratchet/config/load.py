@@ -7,12 +7,13 @@ report can say where a setting was made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ratchet.config.fields import is_replaced, is_secret, known_keys, resolve_key, section_names
 from ratchet.config.secrets import masked
@@ -165,15 +166,12 @@ def _put(values: Any, keys: tuple[str, ...], value: Any) -> Any:
 
 def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -> ConfigError:
     """The first thing wrong, in words; the others are counted."""
+    told = _by_key(error, model)
     # A mistyped key explains a missing one, so it is told first.
-    problems = sorted(
-        error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden"
-    )
+    path, problems = min(told.items(), key=lambda item: item[1][0]["type"] != "extra_forbidden")
     first = problems[0]
-    branches = section_names(model)
-    path = tuple(p for p in first["loc"] if p not in branches and not _is_internal(p))
     dotted = ".".join(str(part) for part in path)
-    others = len({tuple(p["loc"]) for p in problems}) - 1
+    others = len(told) - 1
     more = f" ({others} more after this one)" if others > 0 else ""
     where = origins.nearest(path)
     if first["type"] == "extra_forbidden":
@@ -189,7 +187,7 @@ def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -
             where=where,
             code="missing_key",
         )
-    message = first["msg"].removeprefix("Value error, ")
+    message = _wanted([*dict.fromkeys(_said(each, model, path) for each in problems)])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):
         return ConfigError(
@@ -197,9 +195,48 @@ def _explain(error: ValidationError, model: type[BaseModel], origins: Origins) -
         )
     got = first["input"]
     hidden = isinstance(got, dict | list) or is_secret(model, path)
-    shown = "" if hidden else f", got {masked(got)!r}"
+    shown = "" if hidden or repr(got) in message else f", got {masked(got)!r}"
     label = f"The setting `{dotted}` is not right{more}" if dotted else f"The settings{more}"
     return ConfigError(label, why=message[:1].lower() + message[1:] + shown, where=where)
+
+
+def _by_key(
+    error: ValidationError, model: type[BaseModel]
+) -> dict[tuple[str | int, ...], list[ErrorDetails]]:
+    """The problems of each key. Where a key may be this or that, those of the likelier one.
+
+    A section that was given, with something wrong in it, was not meant to be a word.
+    """
+    branches = section_names(model)
+    found: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
+    for problem in error.errors(include_url=False):
+        loc = problem["loc"]
+        path = tuple(p for p in loc if p not in branches and not _is_internal(p))
+        found.setdefault(path, []).append(problem)
+    return {
+        path: problems
+        for path, problems in found.items()
+        if not any(other[: len(path)] == path and other != path for other in found)
+    }
+
+
+def _wanted(said: Sequence[str]) -> str:
+    """What each way of writing a value asks for, in one sentence."""
+    first, *others = said
+    return " or ".join([first, *(each.removeprefix("it should be ") for each in others)])
+
+
+def _said(problem: ErrorDetails, model: type[BaseModel], path: Sequence[str | int]) -> str:
+    """What should stand there, without the words of a programming language."""
+    match problem["type"]:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            keys = ", ".join(known_keys(model, path))
+            return f"it should be a mapping of {keys}" if keys else "it should be a mapping"
+        case "string_type":
+            return "it should be text; what looks like a number goes into quotes"
+        case "literal_error":
+            return f"it should be {problem['ctx']['expected']}"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _is_internal(part: Any) -> bool:

@@ -32,7 +32,6 @@ CONTRACTS = ("Month-to-month", "One year", "Two year")
 SERVICES = ("DSL", "Fiber optic", "None")
 PAYMENTS = ("Bank transfer", "Credit card", "Electronic check", "Mailed check")
 REGIONS = ("North", "East", "South", "West")
-_HORIZON_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,12 @@ class Scenario:
             and fiber customers with long contracts become those who leave).
         covariate_drift: from ``drift_month`` on (or from the start), charges grow by this
             share per month and customers move to fiber.
-        label_delay: days until the last label of a day is known, after the 30 it takes.
+        covariate_months: after so many months of that they stay as they are; None for never.
+        campaign: from ``drift_month`` on this share of the customers came by a campaign: they
+            are new, and hold contracts of two years.
+        fee: what every bill holds more from ``drift_month`` on.
+        horizon: days until it shows what became of a customer.
+        label_delay: days until the last label of a day is known, after those.
         dirt: how dirty.
         poisoned: 0-based months whose values are garbage.
         target: what is asked for: whether the customer leaves, or what the next bill is.
@@ -73,6 +77,10 @@ class Scenario:
     drift_month: int | None = None
     drift: float = 1.0
     covariate_drift: float = 0.0
+    covariate_months: int | None = None
+    campaign: float = 0.0
+    fee: float = 0.0
+    horizon: int = 30
     label_delay: int = 0
     dirt: Dirt = field(default_factory=Dirt)
     poisoned: tuple[int, ...] = ()
@@ -98,14 +106,14 @@ def make_month(scenario: Scenario, month: int) -> Month:
     frame = _customers(scenario, month, rng)
     drift = _drift_of(scenario, month)
     if scenario.target == BILL:
-        probability = _mean_bill(frame, drift)
+        probability = _mean_bill(frame, drift) + (scenario.fee if _begun(scenario, month) else 0)
         bills = np.maximum(probability + rng.normal(0, BILL_NOISE, frame.height), 0)
         frame = frame.with_columns(pl.Series(BILL, np.round(bills, 2)))
     else:
         probability = _probability(frame, drift)
         labels = rng.random(frame.height) < probability
         frame = frame.with_columns(pl.Series(TARGET, np.where(labels, "Yes", "No")))
-    delays = _HORIZON_DAYS + rng.integers(0, scenario.label_delay + 1, frame.height)
+    delays = scenario.horizon + rng.integers(0, scenario.label_delay + 1, frame.height)
     known = pl.Series("known_on", frame.get_column(TIME).to_numpy() + delays)
     if month in scenario.poisoned:
         frame = _poison(frame, rng)
@@ -155,9 +163,14 @@ def _customers(scenario: Scenario, month: int, rng: np.random.Generator) -> pl.D
     n = scenario.rows
     year, index = divmod(scenario.first.year * 12 + scenario.first.month - 1 + month, 12)
     days = np.sort(rng.integers(0, calendar.monthrange(year, index + 1)[1], n))
-    moved = scenario.covariate_drift * max(month - (scenario.drift_month or 0) + 1, 0)
+    months = max(month - (scenario.drift_month or 0) + 1, 0)
+    if scenario.covariate_months is not None:
+        months = min(months, scenario.covariate_months)
+    moved = scenario.covariate_drift * months
     fiber = min(0.44 + moved, 0.9)
+    came = _came(scenario, month)
     tenure = np.minimum(rng.gamma(1.3, 24.0, n), 72).astype(np.int64)
+    tenure = np.where(came, tenure // 6, tenure)
     service = rng.choice(3, n, p=((1 - fiber) * 0.6, fiber, (1 - fiber) * 0.4))
     base = np.array([55.0, 90.0, 22.0])[service] * (1 + moved)
     charges = np.round(np.maximum(base + rng.normal(0, 12, n), 15), 2)
@@ -168,7 +181,9 @@ def _customers(scenario: Scenario, month: int, rng: np.random.Generator) -> pl.D
             "tenure": tenure,
             "age": np.clip(rng.normal(45, 15, n), 18, 90).astype(np.int64),
             "region": np.array(REGIONS)[rng.integers(0, 4, n)],
-            "contract": np.array(CONTRACTS)[rng.choice(3, n, p=(0.55, 0.21, 0.24))],
+            "contract": np.array(CONTRACTS)[
+                np.where(came, 2, rng.choice(3, n, p=(0.55, 0.21, 0.24)))
+            ],
             "internet_service": np.array(SERVICES)[service],
             "payment_method": np.array(PAYMENTS)[rng.choice(4, n, p=(0.22, 0.22, 0.34, 0.22))],
             "paperless": rng.random(n) < 0.6,
@@ -179,6 +194,16 @@ def _customers(scenario: Scenario, month: int, rng: np.random.Generator) -> pl.D
             "usage_gb": np.round(rng.gamma(2.0, 90.0, n) * (service != 2), 1),
         }
     )
+
+
+def _came(scenario: Scenario, month: int) -> np.ndarray:
+    """Whether each customer of a month came by the campaign (n_rows,)."""
+    # Numbers of its own: without a campaign everything else stays as it is.
+    rng = np.random.default_rng([scenario.seed, month, 2])
+    came: np.ndarray = rng.random(scenario.rows) < (
+        scenario.campaign if _begun(scenario, month) else 0.0
+    )
+    return came
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +298,12 @@ def _mean_bill(frame: pl.DataFrame, drift: float) -> np.ndarray:
 
 
 def _drift_of(scenario: Scenario, month: int) -> float:
-    begun = scenario.drift_month is not None and month >= scenario.drift_month
-    return scenario.drift if begun else 0.0
+    return scenario.drift if _begun(scenario, month) else 0.0
+
+
+def _begun(scenario: Scenario, month: int) -> bool:
+    """Whether the world is another one in a month."""
+    return scenario.drift_month is not None and month >= scenario.drift_month
 
 
 def _poison(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

@@ -40,6 +40,13 @@ class Rule:
 _PROJECT = "{{ $labels.project }}"
 _SERVER = "{{ $labels.instance }}"
 
+
+def _silent(hours: int) -> str:
+    """Whose loop is older: also where nothing tells so any more, among others that tell theirs."""
+    ticked = "last_over_time(ratchet_loop_tick_timestamp_seconds[1w])"
+    return f"time() - (max by (project) ({ticked}) > 0) > {hours * 3600}"
+
+
 PIPELINE: tuple[Rule, ...] = (
     Rule(
         "RatchetProblem",
@@ -51,6 +58,15 @@ PIPELINE: tuple[Rule, ...] = (
     ),
     Rule(
         "RatchetSilent",
+        _silent(hours=1),
+        "5m",
+        "page",
+        f"{_PROJECT}: its loop was not heard of for an hour",
+        "Look whether `ratchet loop` runs, and whether Prometheus reaches it or `ratchet serve`. "
+        "A project that was taken out of service is forgotten after a week.",
+    ),
+    Rule(
+        "RatchetAllSilent",
         "absent(ratchet_healthy)",
         "5m",
         "page",

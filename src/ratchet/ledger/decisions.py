@@ -96,6 +96,13 @@ def _health(facts: Mapping[str, Any]) -> str:
     return "; ".join(problems.values())
 
 
+def _incident(facts: Mapping[str, Any]) -> str:
+    when = f"since {facts['since'][:16]}" if "since" in facts else f"over at {facts['until'][:16]}"
+    version = facts["version"]
+    served = "nothing served" if version is None else f"version {version} answered"
+    return f"incident {when} UTC, {served}: {facts['reason']}"
+
+
 def _key_created(facts: Mapping[str, Any]) -> str:
     return f"key {facts['key_id']} for {facts['name']} ({', '.join(facts['scopes'])})"
 
@@ -117,6 +124,8 @@ _SAYS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "trigger_evaluated": _trigger,
     "settings_changed": _settings,
     "health_changed": _health,
+    "incident_opened": _incident,
+    "incident_closed": _incident,
     "key_created": _key_created,
     "key_revoked": lambda facts: f"key {facts['key_id']} was revoked",
     "serving_failed": _serving,

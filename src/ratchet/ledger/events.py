@@ -44,11 +44,17 @@ class Transaction:
     It holds the project's chain locked from its start to its end, so the writes of a project
     happen one after another, whoever makes them and on either database, and nothing can
     dead-lock.
+
+    Attributes:
+        at: when its events happen: never before the last one.
+        now: what the clock says, from which waiting is counted. After it was put back that is
+            before ``at``, until it has caught up.
     """
 
     connection: Connection
     project: str
     at: datetime
+    now: datetime
     seq: int = field(default=0)
     hash: str = field(default=START)
 
@@ -65,7 +71,7 @@ class Transaction:
             _start_chain(connection, project)
             row = connection.execute(head.with_for_update()).one()
         at = now if row.at is None else max(now, row.at)
-        return cls(connection, project, at, int(row.seq), row.hash)
+        return cls(connection, project, at, now, int(row.seq), row.hash)
 
     def append(self, kind: str, facts: Mapping[str, Any], *, run_id: str | None = None) -> int:
         """Add one event.

@@ -17,7 +17,7 @@ def note_health(
     record: int,
     version: int,
     why: str,
-    notices: Callable[[int], Sequence[Notice]],
+    notices: Callable[[int], Sequence[Notice]] = lambda seq: (),
 ) -> bool:
     """Tell once, whoever finds it, that a version of a record does not load, or does again.
 
@@ -47,7 +47,9 @@ def note_health(
 def note_problems(
     tx: Transaction,
     problems: Mapping[str, str],
-    notices: Callable[[int, Sequence[str], Sequence[str]], Sequence[Notice]],
+    notices: Callable[[int, Sequence[str], Sequence[str]], Sequence[Notice]] = (
+        lambda seq, new, gone: ()
+    ),
 ) -> bool:
     """Tell of what is wrong with the pipeline when that is not what was told last.
 

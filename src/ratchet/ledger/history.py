@@ -15,13 +15,17 @@ from sqlalchemy import Connection, func, select
 from ratchet.ledger.deployments import Deployment, list_deployments
 from ratchet.ledger.events import Event, read_events
 from ratchet.ledger.health import FAILED, PROBLEMS, RECOVERED
+from ratchet.ledger.incidents import CLOSED, OPENED, Report, list_reports
 from ratchet.ledger.lease import LeaseHolder, read_holder
 from ratchet.ledger.results import GateRecord, list_gates
 from ratchet.ledger.rollouts import Rollout, list_rollouts
 from ratchet.ledger.steps import Step, list_steps
-from ratchet.ledger.tables import chains, events, outbox, runs
+from ratchet.ledger.tables import chains, events, moment, outbox, runs
 from ratchet.ledger.triggers import EVALUATED, MONITORED
 from ratchet.ledger.versions import get_version
+
+SOURCE = "run_source"
+"""The event that tells which commit a run's folder was at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,15 @@ class Made:
         run: the run that made it.
         steps: that run's steps.
         decided: when it was decided to train; None when nobody but a person did.
+        commit: that the project's folder was at when the run began; None where nobody knows.
+        committed: when that was made.
     """
 
     run: RunLine
     steps: tuple[Step, ...]
     decided: datetime | None
+    commit: str | None = None
+    committed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class History:
         gates: of the newest run that has any.
         monitored: the newest observation.
         episodes: what was found wrong with the pipeline, and what was not any more, oldest first.
+        incidents: what people recorded, oldest first.
     """
 
     at: datetime
@@ -96,6 +105,7 @@ class History:
     gates: tuple[GateRecord, ...]
     monitored: Event | None
     episodes: tuple[Event, ...]
+    incidents: tuple[Report, ...] = ()
 
 
 def read_history(
@@ -125,6 +135,11 @@ def read_history(
         monitored=observed[0] if observed else None,
         episodes=tuple(
             event for event in read_events(connection, project, kind=PROBLEMS) if event.at >= since
+        ),
+        incidents=list_reports(
+            event
+            for kind in (OPENED, CLOSED)
+            for event in read_events(connection, project, kind=kind)
         ),
     )
 
@@ -163,8 +178,24 @@ def _made(
         if run is None:
             continue
         steps = list_steps(connection, project, run.run_id)
-        found[row.version] = Made(run, steps, _decided(connection, project, run))
+        commit, committed = _commit(connection, project, run.run_id)
+        decided = _decided(connection, project, run)
+        found[row.version] = Made(run, steps, decided, commit, committed)
     return found
+
+
+def _commit(
+    connection: Connection, project: str, run_id: str
+) -> tuple[str | None, datetime | None]:
+    told = [
+        event.facts
+        for event in read_events(connection, project, run_id=run_id)
+        if event.kind == SOURCE
+    ]
+    if not told:
+        return None, None
+    at = told[-1]["committed"]
+    return told[-1]["commit"], None if at is None else moment(at)
 
 
 def _decided(connection: Connection, project: str, run: RunLine) -> datetime | None:

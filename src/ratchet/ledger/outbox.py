@@ -17,6 +17,12 @@ from ratchet.ledger.tables import outbox
 
 OutboxStatus = Literal["waiting", "delivered", "dropped"]
 
+# Nobody waits longer than this for the next attempt, or holds an alert; and the clocks of machines
+# that share a ledger differ by less. A time further ahead was written before a clock was put back.
+_LONGEST_PAUSE = timedelta(hours=12)
+_LONGEST_HOLD = timedelta(hours=1)
+_APART = timedelta(minutes=5)
+
 
 class Notice(Protocol):
     """Something to tell somebody (``ratchet.alerts.outbox.Message`` is one)."""
@@ -87,7 +93,7 @@ def enqueue(tx: Transaction, notices: Sequence[Notice]) -> int:
 
 
 def _keep(tx: Transaction, notice: Notice) -> bool:
-    body, due = dict(notice.body), tx.at
+    body, due = dict(notice.body), tx.now
     if notice.topic:
         body["topic"] = notice.topic
         told = _told_lately(tx, notice)
@@ -95,7 +101,7 @@ def _keep(tx: Transaction, notice: Notice) -> bool:
             if told["status"] == "waiting" and told["claimed_until"] is None:
                 _count(tx, told, notice)
                 return False
-            due = max(told["due"], told["created"]) + notice.quiet
+            due = min(max(told["due"], told["created"]), tx.now) + notice.quiet
     tx.connection.execute(
         insert(outbox).values(
             project=tx.project,
@@ -106,7 +112,7 @@ def _keep(tx: Transaction, notice: Notice) -> bool:
             body=body,
             status="waiting",
             attempts=0,
-            created=tx.at,
+            created=tx.now,
             due=due,
             last_error="",
         )
@@ -122,7 +128,10 @@ def _told_lately(tx: Transaction, notice: Notice) -> Mapping[str, Any] | None:
         outbox.c.project == tx.project,
         outbox.c.channel == notice.channel,
         outbox.c.status != "dropped",
-        or_(outbox.c.status == "waiting", outbox.c.due > tx.at - notice.quiet),
+        or_(
+            outbox.c.status == "waiting",
+            outbox.c.due.between(tx.now - notice.quiet, tx.now + _APART),
+        ),
     )
     newest = select(outbox).where(place).order_by(outbox.c.created.desc(), outbox.c.due.desc())
     for row in tx.connection.execute(newest).all():
@@ -163,13 +172,13 @@ def claim_due(
         query = query.where(outbox.c.channel == channel)
     rows = tx.connection.execute(query.limit(limit)).all()
     for row in rows:
-        _change(tx, row.key, claimed_until=now + hold)
+        _change(tx, row.key, claimed_until=now + hold, created=min(row.created, now))
     return tuple(_entry(row._mapping) for row in rows)
 
 
 def mark_delivered(tx: Transaction, key: str) -> None:
     """An alert arrived."""
-    _change(tx, key, status="delivered", delivered=tx.at, claimed_until=None)
+    _change(tx, key, status="delivered", delivered=tx.now, claimed_until=None)
     row = _row(tx, key)
     count = 1 if row is None else row["body"].get("count", 1)
     _tell(tx, key, "alert_delivered", {"count": count} if count > 1 else {})
@@ -222,10 +231,14 @@ def list_outbox(
 
 
 def _is_due(project: str, now: datetime) -> ColumnElement[bool]:
-    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until < now)
-    return and_(
-        outbox.c.project == project, outbox.c.status == "waiting", outbox.c.due <= now, free
+    held = outbox.c.claimed_until
+    free = or_(held.is_(None), held < now, held > now + _LONGEST_HOLD)
+    due = or_(
+        outbox.c.due <= now,
+        outbox.c.created > now + _APART,
+        and_(outbox.c.attempts > 0, outbox.c.due > now + _LONGEST_PAUSE),
     )
+    return and_(outbox.c.project == project, outbox.c.status == "waiting", due, free)
 
 
 def _row(tx: Transaction, key: str) -> Mapping[str, Any] | None:

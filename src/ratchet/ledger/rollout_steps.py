@@ -40,6 +40,7 @@ _TOLD = (
     "status",
     "stage",
     "share",
+    "stage_started",
     "watch",
     "rules",
     "evidence",
@@ -91,8 +92,8 @@ def begin_rollout(tx: Transaction, wanted: Begin) -> Rollout:
         rules={**wanted.rules, "forced": wanted.forced},
         salt=ids.token(),
         record=None,
-        started=tx.at,
-        stage_started=tx.at,
+        started=tx.now,
+        stage_started=tx.now,
         promoted=None,
         ended=None,
         watch="off",
@@ -135,9 +136,13 @@ def move_rollout(tx: Transaction, move: Move) -> Rollout:
     values: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     after = _with(before, values)
     if (after.stage, after.share) != (before.stage, before.share):
-        values["stage_started"] = tx.at
+        values["stage_started"] = tx.now
     if after.status == "promoted" and before.promoted is None:
-        values["promoted"] = tx.at
+        values["promoted"] = tx.now
+    if move.anew is not None:
+        values["stage_started"] = move.anew
+        if before.promoted is not None:
+            values["promoted"] = move.anew
     if not after.alive:
         values["ended"] = tx.at
     if move.serves is not None:

@@ -47,6 +47,8 @@ class Rollout:
         watch: after the promotion ``on``, then its verdict: ``clean``, ``worse``, ``unknown`` (no
             labels came), or ``ended`` (something else serves).
         evidence: what the last step was decided on.
+        started, stage_started, promoted: by the clock of whoever did it, as the times of what was
+            served are; ``changed`` and ``ended`` are their events', which never go back.
     """
 
     rollout_id: str
@@ -75,6 +77,11 @@ class Rollout:
     def open(self) -> bool:
         """Whether it is still to end in a promotion or not."""
         return self.status in OPEN
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it is open only to look closer: it asks for nothing until somebody approves."""
+        return self.open and bool(self.rules.get("only_looks")) and bool(self.rules["approval"])
 
     @property
     def alive(self) -> bool:
@@ -112,6 +119,7 @@ class Move:
         expected_seq: ``Rollout.seq`` when this was decided.
         serves: what serves from then on: ``shadow``; ``canary`` with ``share``; ``clear``: the
             champion alone; ``promote``: this version; ``back``: the champion before it.
+        anew: the step at work, or the watch, begins anew at this time, as the clock was put back.
     """
 
     rollout_id: str
@@ -125,6 +133,7 @@ class Move:
     serves: Serves | None = None
     evidence: Mapping[str, Any] | None = None
     rules: Mapping[str, Any] = field(default_factory=dict)
+    anew: datetime | None = None
 
 
 def get_rollout(connection: Connection, project: str, rollout_id: str) -> Rollout:

@@ -34,7 +34,14 @@ def note_settings(tx: Transaction, settings: Mapping[str, Any], *, by: str) -> b
         for key in sorted(before.keys() | after.keys())
         if last and before.get(key) != after.get(key)
     }
-    tx.append(CHANGED, {"by": by, "digest": digest, "changed": changed, "settings": kept})
+    facts = {
+        "by": by,
+        "digest_before": last[0].facts["digest"] if last else None,
+        "digest": digest,
+        "changed": changed,
+        "settings": kept,
+    }
+    tx.append(CHANGED, facts)
     return True
 
 

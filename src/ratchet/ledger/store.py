@@ -6,14 +6,11 @@ it, so that every change and its event are kept together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ratchet import clock
-from ratchet.errors import EnvironmentFault
 from ratchet.ids import digest_of
 from ratchet.ledger import (
     deployments,
@@ -30,25 +27,19 @@ from ratchet.ledger import (
     steps,
     versions,
 )
-from ratchet.ledger.database import BUSY_SECONDS, Database, open_database
+from ratchet.ledger.database import BUSY_SECONDS, open_database
 from ratchet.ledger.deployments import Action, Alias, Change, Deployment
-from ratchet.ledger.events import Transaction, read_events
-from ratchet.ledger.experiments import Experiment, Trial, Turn
-from ratchet.ledger.holdouts import HoldoutRows, HoldoutUse, Judgement
-from ratchet.ledger.keys import Key
-from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
+from ratchet.ledger.events import read_events
+from ratchet.ledger.experiments import Experiment, Turn
 from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
 from ratchet.ledger.outbox import Notice, OutboxEntry
 from ratchet.ledger.process import operator
-from ratchet.ledger.reader import LedgerReader
-from ratchet.ledger.results import CandidateRecord, GateRecord
 from ratchet.ledger.rollouts import Begin, Move, Rollout
-from ratchet.ledger.runs import Outcome, Run, RunInputs
+from ratchet.ledger.runs import Outcome, Run
 from ratchet.ledger.splitting import Split
-from ratchet.ledger.steps import Step
 from ratchet.ledger.tables import plain
 from ratchet.ledger.traffic import Arm, Kind, Traffic
-from ratchet.ledger.versions import Version, VersionStatus
+from ratchet.ledger.writer import LedgerWriter, written
 
 
 def open_ledger(
@@ -88,95 +79,39 @@ def open_ledger(
     return Ledger(database, project, now)
 
 
-class Ledger(LedgerReader):
+class Ledger(LedgerWriter):
     """One project's part of a ledger.
 
-    While it holds the project's lease, every write first sees that the lease is still held.
-    Every method raises ``StorageError`` or ``UnreachableError`` when the database fails.
+    Methods that are ``written`` functions are described where they are defined, in the module
+    of their concept; their first argument, the transaction, is the ledger's to give. Every method
+    raises ``StorageError`` or ``UnreachableError`` when the database fails.
     """
 
-    def __init__(self, database: Database, project: str, now: Callable[[], datetime]) -> None:
-        super().__init__(database, project)
-        self._now = now
-        self._lease: Lease | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database."""
-        self.database.close()
-
-    @contextmanager
-    def _write(self) -> Iterator[Transaction]:
-        with self.database.write() as connection:
-            tx = Transaction.begin(connection, self.project, self._now())
-            if self._lease is not None:
-                self._lease.confirm(connection)
-            yield tx
-
-    @contextmanager
-    def lease(
-        self, purpose: str = "ratchet run", *, ttl: timedelta = TIME_TO_LIVE
-    ) -> Iterator[Lease]:
-        """Hold the project while the body runs.
-
-        Args:
-            purpose: what for, as whoever waits reads it.
-            ttl: how long it lasts without a heartbeat.
-
-        Raises:
-            ConflictError: a live process holds it, named with what to do.
-        """
-        with self._write() as tx:
-            holder = acquire(tx, purpose=purpose, ttl=ttl, now=self._now)
-        lease = Lease(self.database, holder, self.project, ttl=ttl, now=self._now)
-        self._lease = lease
-        lease.start()
-        try:
-            yield lease
-        finally:
-            self._lease = None
-            # A lease that cannot be given back now ends by itself; the run's result stands.
-            with suppress(EnvironmentFault):
-                lease.stop()
+    start_run = written(runs.start_run)
+    resume_run = written(runs.resume_run)
+    describe_run = written(runs.describe_run)
+    record_step = written(steps.record_step)
+    record_candidates = written(results.record_candidates)
+    record_gates = written(results.record_gates)
+    note_holdout_use = written(holdouts.note_use)
+    judge_holdout_use = written(holdouts.judge_use)
+    add_version = written(versions.add_version)
+    link_version = written(versions.link_version)
+    note_evidence = written(rollout_steps.note_evidence)
+    begin_experiment = written(experiment_steps.begin_experiment)
+    note_findings = written(experiment_steps.note_findings)
+    note_serving = written(health.note_health)
+    note_problems = written(health.note_problems)
+    add_key = written(keys.add_key)
+    revoke_key = written(keys.revoke_key)
+    enqueue = written(outbox.enqueue)
+    postpone = written(outbox.postpone)
+    mark_failed = written(outbox.mark_failed)
 
     def record(self, kind: str, facts: Mapping[str, Any], *, run_id: str | None = None) -> int:
         """Add an event that changes no other table: a decision and its facts."""
         with self._write() as tx:
             return tx.append(kind, facts, run_id=run_id)
-
-    def start_run(
-        self,
-        run_id: str,
-        *,
-        trigger: str,
-        trigger_key: str | None = None,
-        inputs: RunInputs | None = None,
-    ) -> Run:
-        """Add a run. Raises ConflictError when it, or its trigger's run, is there already."""
-        with self._write() as tx:
-            return runs.start_run(
-                tx, run_id, trigger=trigger, trigger_key=trigger_key, inputs=inputs
-            )
-
-    def resume_run(self, run_id: str) -> Run:
-        """Continue a run that stopped. Raises ConflictError when it is finished."""
-        with self._write() as tx:
-            return runs.resume_run(tx, run_id)
-
-    def describe_run(self, run_id: str, inputs: RunInputs) -> Run:
-        """Add what became known of a run's inputs."""
-        with self._write() as tx:
-            return runs.describe_run(tx, run_id, inputs)
 
     def finish_run(
         self,
@@ -196,81 +131,6 @@ class Ledger(LedgerReader):
             run = runs.finish_run(tx, run_id, outcome, reason, summary)
             outbox.enqueue(tx, notices)
             return run
-
-    def record_step(self, step: Step) -> Step:
-        """Write how a step stands, in place of what was written of it before."""
-        with self._write() as tx:
-            return steps.record_step(tx, step)
-
-    def record_candidates(self, run_id: str, found: Sequence[CandidateRecord]) -> None:
-        """Write a run's candidates and their metrics."""
-        with self._write() as tx:
-            results.record_candidates(tx, run_id, found)
-
-    def record_gates(self, run_id: str, verdicts: Sequence[GateRecord]) -> None:
-        """Write a run's gate verdicts."""
-        with self._write() as tx:
-            results.record_gates(tx, run_id, verdicts)
-
-    def note_holdout_use(
-        self,
-        run_id: str,
-        challenger: str,
-        rows: HoldoutRows,
-        *,
-        comparison: str,
-        champion: int,
-        metric: str,
-        rule: str,
-    ) -> HoldoutUse:
-        """Count a decision on test rows before it is made, or give back the one that is there."""
-        with self._write() as tx:
-            return holdouts.note_use(
-                tx,
-                run_id,
-                challenger,
-                rows,
-                comparison=comparison,
-                champion=champion,
-                metric=metric,
-                rule=rule,
-            )
-
-    def judge_holdout_use(self, run_id: str, challenger: str, judgement: Judgement) -> HoldoutUse:
-        """Write what a decision on test rows came to.
-
-        Raises:
-            UsageError: it was never noted.
-        """
-        with self._write() as tx:
-            return holdouts.judge_use(tx, run_id, challenger, judgement)
-
-    def add_version(
-        self,
-        run_id: str,
-        bundle_digest: str,
-        bundle_path: str,
-        *,
-        status: VersionStatus = "candidate",
-        threshold: float | None = None,
-        schema_digest: str | None = None,
-    ) -> Version:
-        """Add a model version, or give back the one this run made of this bundle before."""
-        with self._write() as tx:
-            return versions.add_version(
-                tx,
-                run_id,
-                bundle_digest,
-                bundle_path,
-                status=status,
-                threshold=threshold,
-                schema_digest=schema_digest,
-            )
-
-    def link_version(self, number: int, mlflow_version: str) -> Version:
-        """Note the number a version has in MLflow's registry."""
-        with self._write() as tx:
-            return versions.link_version(tx, number, mlflow_version)
 
     def deploy(
         self,
@@ -351,21 +211,6 @@ class Ledger(LedgerReader):
             outbox.enqueue(tx, notices)
             return found
 
-    def note_evidence(self, rollout_id: str, expected_seq: int, found: Mapping[str, Any]) -> None:
-        """Keep what a look at a rollout found, if it has not moved meanwhile."""
-        with self._write() as tx:
-            rollout_steps.note_evidence(tx, rollout_id, expected_seq, found)
-
-    def begin_experiment(self, wanted: Trial) -> Experiment:
-        """Begin to compare two versions side by side; see ``experiments.Trial``.
-
-        Raises:
-            UsageError: a name that is taken or none, no such version, or no split.
-            ConflictError: another experiment or a rollout is open, or what serves forbids it.
-        """
-        with self._write() as tx:
-            return experiment_steps.begin_experiment(tx, wanted)
-
     def turn_experiment(self, turn: Turn, *, notices: Sequence[Notice] = ()) -> Experiment:
         """Change an experiment, and what serves with it; see ``experiments.Turn``.
 
@@ -378,35 +223,6 @@ class Ledger(LedgerReader):
             outbox.enqueue(tx, notices)
             return found
 
-    def note_findings(
-        self, experiment_id: str, expected_seq: int, found: Mapping[str, Any]
-    ) -> None:
-        """Keep what a look at an experiment found, if it has not changed meanwhile."""
-        with self._write() as tx:
-            experiment_steps.note_findings(tx, experiment_id, expected_seq, found)
-
-    def note_serving(
-        self,
-        record: int,
-        version: int,
-        why: str,
-        notices: Callable[[int], Sequence[Notice]] = lambda seq: (),
-    ) -> bool:
-        """Tell once that a version does not load, or does again; see ``health.note_health``."""
-        with self._write() as tx:
-            return health.note_health(tx, record, version, why, notices)
-
-    def note_problems(
-        self,
-        problems: Mapping[str, str],
-        notices: Callable[[int, Sequence[str], Sequence[str]], Sequence[Notice]] = (
-            lambda seq, new, gone: ()
-        ),
-    ) -> bool:
-        """Tell once of what is wrong with the pipeline; see ``health.note_problems``."""
-        with self._write() as tx:
-            return health.note_problems(tx, problems, notices)
-
     def note_settings(self, settings: Mapping[str, Any], *, by: str | None = None) -> bool:
         """Keep the settings if they changed; see ``settings_log.note_settings``."""
         with self.database.read() as connection:
@@ -415,28 +231,6 @@ class Ledger(LedgerReader):
             return False
         with self._write() as tx:
             return settings_log.note_settings(tx, settings, by=by or operator())
-
-    def add_key(
-        self, key_id: str, name: str, scopes: Sequence[str], digest: str, *, by: str
-    ) -> Key:
-        """Keep a new API key, of its secret only the digest.
-
-        Raises:
-            UsageError: no name, no scope, or an unknown one.
-            ConflictError: a live key of this name is there already.
-        """
-        with self._write() as tx:
-            return keys.add_key(tx, key_id, name, scopes, digest, by=by)
-
-    def revoke_key(self, key_id: str, *, by: str) -> Key:
-        """End a key for good. Raises UsageError when there is none."""
-        with self._write() as tx:
-            return keys.revoke_key(tx, key_id, by=by)
-
-    def enqueue(self, notices: Sequence[Notice]) -> int:
-        """Keep alerts for delivery; gives back how many were new."""
-        with self._write() as tx:
-            return outbox.enqueue(tx, notices)
 
     def claim_due(
         self,
@@ -458,13 +252,3 @@ class Ledger(LedgerReader):
         with self._write() as tx:
             for key in keys:
                 outbox.mark_delivered(tx, key)
-
-    def postpone(self, key: str, due: datetime) -> None:
-        """An alert could not be tried, as its channel takes no more for now."""
-        with self._write() as tx:
-            outbox.postpone(tx, key, due)
-
-    def mark_failed(self, key: str, error: str, *, due: datetime | None) -> None:
-        """An alert did not arrive; it is tried again at ``due``, or never (None)."""
-        with self._write() as tx:
-            outbox.mark_failed(tx, key, error, due=due)

@@ -51,15 +51,20 @@ class Beat:
 class Held:
     """A project's file, locked by this process. ``hold`` makes it."""
 
-    def __init__(self, handle: int, since: datetime, every: float) -> None:
+    def __init__(
+        self, handle: int, since: datetime, every: float, before: dict[str, Any] | None = None
+    ) -> None:
         me = this_process()
         self._handle, self._every = handle, every
+        self._before = before
         self._who = {"pid": me.pid, "host": me.host, "since": since.isoformat()}
         self.tick(since)
 
     def tick(self, at: datetime) -> None:
         """Say that the loop is alive."""
         told = {**self._who, "ticked": at.isoformat(), "every": self._every}
+        if self._before is not None:
+            told["before"] = self._before
         with suppress(OSError):  # a full disk must not end the loop; the lock is what counts
             os.pwrite(self._handle, json.dumps(told).encode().ljust(_LENGTH), 0)
 
@@ -68,8 +73,11 @@ class Held:
         os.close(self._handle)
 
 
-def hold(folder: Path, at: datetime, every: float) -> Held | Beat:
+def hold(folder: Path, at: datetime, every: float, *, once: bool = False) -> Held | Beat:
     """Take the project whose loop folder this is; or whoever has it.
+
+    A single tick (``once``) is no loop: when it is over, the file tells of the loop before it, if
+    there was one, however the tick ended.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -91,7 +99,9 @@ def hold(folder: Path, at: datetime, every: float) -> Held | Beat:
         os.close(handle)
         found = _read(place, alive=True)
         return found or Beat(0, "this machine", at, at, every, True)
-    return Held(handle, at, every)
+    if not once:
+        return Held(handle, at, every)
+    return Held(handle, at, every, _lasting(_body(place)))
 
 
 def read_beat(folder: Path) -> Beat | None:
@@ -113,8 +123,24 @@ def read_beat(folder: Path) -> Beat | None:
 
 def _read(place: Path, *, alive: bool) -> Beat | None:
     try:
-        body: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        body = _body(place)
+        if not alive:
+            body = _lasting(body)
         since, ticked = (datetime.fromisoformat(body[name]) for name in ("since", "ticked"))
         return Beat(body["pid"], body["host"], since, ticked, body["every"], alive)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
+
+
+def _body(place: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lasting(body: dict[str, Any]) -> dict[str, Any]:
+    """What is left of it when its holder is gone: of a single tick, what was there before."""
+    before = body.get("before", body)
+    return before if isinstance(before, dict) else {}

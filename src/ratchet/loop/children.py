@@ -16,7 +16,10 @@ _PROC = Path("/proc")
 
 
 class Child:
-    """A process with a session of its own: Ctrl-C on the terminal is for the loop.
+    """A process with a group of its own: Ctrl-C on the terminal is for the loop.
+
+    The session stays the loop's: Linux shares a processor out between sessions first, and only
+    inside of one does niceness count (``sched(7)``, autogroup).
 
     Attributes:
         started: seconds of the monotonic clock; of an adopted one, when it was found.
@@ -46,7 +49,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=told,
-                    start_new_session=True,
+                    process_group=0,
                 )
             )
 
@@ -92,7 +95,7 @@ class Child:
 
     def memory(self) -> int:
         """Bytes that it and its children take, shared ones once; 0 where nobody can tell."""
-        return sum(map(_own_share, session(self.pid)))
+        return sum(map(_own_share, group(self.pid)))
 
 
 def named(machine: str, host: str, pid: int, started: str | None) -> ProcessIdentity | None:
@@ -102,15 +105,15 @@ def named(machine: str, host: str, pid: int, started: str | None) -> ProcessIden
     return found if here and process_start(pid) == started else None
 
 
-def session(leader: int) -> Iterator[int]:
-    """The processes of a session, its leader among them."""
+def group(leader: int) -> Iterator[int]:
+    """The processes of a group, its leader among them."""
     with suppress(OSError):
         for name in os.listdir(_PROC):  # noqa: PTH208 - names are all that is needed
             if not name.isdecimal():
                 continue
             with suppress(OSError, IndexError):
                 text = (_PROC / name / "stat").read_text(encoding="utf-8", errors="replace")
-                if int(text.rpartition(")")[2].split()[3]) == leader:
+                if int(text.rpartition(")")[2].split()[2]) == leader:
                     yield int(name)
 
 

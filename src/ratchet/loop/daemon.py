@@ -106,7 +106,7 @@ class Daemon:
                 self._numbers.forget(name)
         if self._roster.read_settings():
             self._go_by(self._roster.settings)
-        for ward in self._roster.take(now, self._every):
+        for ward in self._roster.take(now, self._every, once=self.plan.once):
             assert ward.watched is not None
             self.runs.adopt(ward.watched)
         self._roster.see_ledgers()
@@ -221,10 +221,9 @@ class Daemon:
         if told != ward.verdict:
             ward.verdict = told
             self._journal.tell("decided", ward.name, **verdict)
-        if verdict["verdict"] != "fire" or ward.watched is None:
+        if verdict["run"] is None or ward.watched is None:
             return
-        names = ("key", "trigger", "reason", "overrides", "resume")
-        self.runs.order(ward.watched, Order(**{name: verdict[name] for name in names}))
+        self.runs.order(ward.watched, Order(**verdict["run"]))
         self._numbers.fired.labels(ward.name).inc()
 
     # -- runs ------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Looking:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            start_new_session=True,
+            process_group=0,
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)

@@ -12,22 +12,35 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ratchet import clock
 from ratchet.config.durations import parse_duration
 from ratchet.loop.look import Done, Look
 from ratchet.loop.projects import mark
 
 if TYPE_CHECKING:
     from ratchet.data.predictions.collect import Collected
+    from ratchet.triggers.facts import Facts
     from ratchet.triggers.record import Recorded
     from ratchet.triggers.verdicts import Verdict
 
 Part = Callable[[Look], Done | None]
 
 _ALIGNED, _COLLECTED, _DECISION, _HEALTH = "aligned", "collected", "decision", "health"
-_OBSERVED, _LAKE = "observed", "lake"
+_OBSERVED, _LAKE, _SETTINGS = "observed", "lake", "settings"
 _SELDOM = 24
 _HEALTH_EVERY = timedelta(minutes=5)
 """The least time between two health checks."""
+
+
+def note_settings(look: Look) -> Done | None:
+    """Keep what changed in the project file since the last look."""
+    from ratchet.pipeline.settings_log import note_changed_file
+
+    digest, changed = note_changed_file(look.project, look.ledger, look.memory.get(_SETTINGS))
+    look.memory[_SETTINGS] = digest
+    if not changed:
+        return None
+    return Done(f"settings changed: {', '.join(changed)}", {"changed": changed})
 
 
 def align_aliases(look: Look) -> Done | None:
@@ -168,40 +181,43 @@ def decide_next(look: Look) -> Done | None:
     from ratchet.triggers.decide import decide
     from ratchet.triggers.gather import gather
     from ratchet.triggers.record import record_decision
-    from ratchet.triggers.verdicts import Fire, Investigate, Skip
+    from ratchet.triggers.verdicts import Fire, Investigate
 
     policy = look.project.settings.triggers
     arrivals = look_at_source(look.project, look.ledger)
     facts = gather(look.ledger, policy, arrivals, None, look.now, busy=look.busy)
     decision = decide(policy, facts)
     # First the alert: who dies between the two says it again, and it is told once all the same.
-    _tell_of_falling(look, decision.verdict)
+    _tell_of_falling(look, facts, decision.verdict)
     recorded = record_decision(look.ledger, facts, decision, _decision_before(look))
     look.memory[_DECISION] = {**asdict(recorded), "at": recorded.at.isoformat()}
     verdict = decision.verdict
-    if isinstance(verdict, Skip):
-        look.wake(verdict.until)
+    until = None if isinstance(verdict, Fire) else verdict.until
+    look.wake(until)
     look.decision = {
         "verdict": decision.word,
         "reason": verdict.reason,
         "trigger": getattr(verdict, "trigger", None),
         "key": getattr(verdict, "key", None),
-        "until": verdict.until if isinstance(verdict, Skip) else None,
+        "until": until,
         "rules": {rule.name: rule.reason for rule in decision.rules if rule.holds},
     }
     if isinstance(verdict, Fire):
         look.decision |= {"overrides": dict(verdict.overrides), "resume": verdict.resume}
+    # What makes the loop begin a run, be it one that only looks closer.
+    look.decision["run"] = None if decision.run is None else asdict(decision.run)
     if not recorded.news or not isinstance(verdict, Fire | Investigate):
         return None
     return Done(f"{decision.word}: {verdict.reason}", {"seq": recorded.seq})
 
 
-def _tell_of_falling(look: Look, verdict: Verdict) -> None:
+def _tell_of_falling(look: Look, facts: Facts, verdict: Verdict) -> None:
     """Tell people of drift and falling quality, when they first lead to something."""
     from ratchet.alerts.messages import compose
     from ratchet.ledger.triggers import EVALUATED
+    from ratchet.triggers.cases import ask_for_labels
     from ratchet.triggers.policies import FALLING
-    from ratchet.triggers.verdicts import Skip
+    from ratchet.triggers.verdicts import Investigate, Skip
 
     alerts = look.project.settings.alerts
     if isinstance(verdict, Skip) or not alerts:
@@ -210,13 +226,16 @@ def _tell_of_falling(look: Look, verdict: Verdict) -> None:
     before = look.ledger.events(kind=EVALUATED, limit=1)
     if not names or (before and before[0].facts.get("key") == verdict.key):
         return
+    looks, seen = isinstance(verdict, Investigate), facts.drift
     notices = compose(
         alerts,
         "drift" if names == {"drift"} else "performance",
         project=look.project.name,
         reason=verdict.reason,
         at=look.now,
+        facts={} if seen is None or not looks else {"drifted": list(seen.columns)},
         topic=f"decision:{verdict.key}",
+        advice=ask_for_labels(facts) if looks else "",
     )
     look.ledger.enqueue(notices)
 
@@ -243,8 +262,9 @@ def check_health(look: Look) -> Done | None:
     from ratchet.pipeline.health import look_at_health, tell_health
 
     beat = read_beat(look.project.state / FOLDER)
-    # Whoever asks is the loop, and it works; what was written is of its last tick.
-    pulse = None if beat is None else Pulse(look.now, timedelta(seconds=beat.every), True)
+    # Whoever asks is the loop, and it works; what was written is of its last tick, and this look
+    # may have taken long by now.
+    pulse = None if beat is None else Pulse(clock.now(), timedelta(seconds=beat.every), True)
     found = look_at_health(look.project, look.ledger, pulse)
     look.done(_HEALTH)
     if not tell_health(look.project, look.ledger, found):

@@ -85,11 +85,11 @@ class Roster:
                     self._journal.tell(event, ward.name, root=str(ward.root))
         return changed
 
-    def take(self, now: datetime, every: float) -> list[Ward]:
+    def take(self, now: datetime, every: float, *, once: bool = False) -> list[Ward]:
         """Lock the folders that no other loop has; the projects that are held from now on."""
         taken = []
         for ward in self.wards.values():
-            if not ward.take(now, every):
+            if not ward.take(now, every, once=once):
                 continue
             assert ward.watched is not None
             if ward.lock is None:

@@ -27,6 +27,7 @@ from ratchet.loop.parts import (
     compact_log,
     decide_next,
     deliver_alerts,
+    note_settings,
     observe,
 )
 from ratchet.pipeline.store import storage_fault
@@ -41,6 +42,7 @@ FAULT, RECOVERED = "loop_fault", "loop_recovered"
 _FAULTS = "faults"
 
 PARTS: tuple[tuple[str, Part], ...] = (
+    ("settings", note_settings),
     ("aliases", align_aliases),
     ("log", compact_log),
     ("collect", collect_rows),

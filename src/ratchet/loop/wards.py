@@ -86,12 +86,12 @@ class Ward:
         self.state = "idle" if self.lock is not None else "new"
         return True
 
-    def take(self, at: datetime, every: float) -> bool:
+    def take(self, at: datetime, every: float, *, once: bool = False) -> bool:
         """Lock the project's folder, if no other loop has it; whether that is news."""
         if self.lock is not None or self.watched is None or clock.monotonic() < self.rests:
             return False
         try:
-            found = hold(self.watched.state, at, every)
+            found = hold(self.watched.state, at, every, once=once)
         except RatchetError as error:
             self.fail(error.to_json(), "fault")
             return True

@@ -1,7 +1,8 @@
 """Predictions of one period, judged together: realised, estimated, and bounded until all is known.
 
-A cohort is *mature* when nearly all labels it will ever have are there. Before that its metric is
-shown with what bounds it, and decides nothing: labels that came early are no random part of all.
+A cohort is *mature* when nearly all labels it will ever have are there (``maturity.py``). Before
+that its metric is shown with what bounds it, and decides nothing: labels that came early are no
+random part of all.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,8 @@ import numpy.typing as npt
 from ratchet.monitoring.bounds import metric_bounds
 from ratchet.monitoring.estimate import estimate
 from ratchet.monitoring.labelled import Answers, Log, Watched, moment_of
-from ratchet.monitoring.lag import LagCurve, arrival_weights, lag_curve
+from ratchet.monitoring.lag import LagCurve, arrival_weights
+from ratchet.monitoring.maturity import LabelAge, ages_of, is_mature
 from ratchet.monitoring.weighing import Reading, read_metric
 
 Floats = npt.NDArray[np.float64]
@@ -26,22 +27,6 @@ Floats = npt.NDArray[np.float64]
 FEWEST: Final = 30
 """Labelled rows that a cohort's metric is told from."""
 _ENOUGH_OF_A_KIND: Final = 100
-_SURE: Final = 2.33
-_EARLIER: Final = (0.25, 0.5)
-_SECOND: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Maturity:
-    """When the labels of a cohort are complete enough.
-
-    Attributes:
-        share: of the labels that will ever come, by the delays of all labels.
-        age: mature at this age whatever the labels; None to go by the share.
-    """
-
-    share: float = 0.9
-    age: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,50 +94,36 @@ class Aged:
     mature: frozenset[int]
 
 
-def label_lags(log: Log) -> LagCurve:
-    """The curve of the labels' delays, of the answers that somebody saw."""
-    return lag_curve(*_seen_lags(log))
+def age(
+    log: Log,
+    answers: Answers,
+    curve: LagCurve,
+    needed: LabelAge,
+    *,
+    period: timedelta,
+    share: float,
+) -> Aged:
+    """Cut predictions into periods (from 1970 on, in UTC) and weigh those with a label.
 
-
-def usual_lags(log: Log, curve: LagCurve) -> LagCurve:
-    """The curve that says what is mature: the fullest of today's and those of earlier moments.
-
-    When labels stop coming, today's curve ends lower from day to day; by that curve cohorts with
-    few labels would become mature.
+    Args:
+        log: what is known.
+        answers: the predictions.
+        curve: how many labels come.
+        needed: the age of mature periods.
+        period: the length of one.
+        share: of the labels that will ever come, that is enough.
     """
-    ages, lags = _seen_lags(log)
-    found = [curve]
-    for share in _EARLIER if len(ages) else ():
-        back = float(ages.max()) * share
-        then = ages >= back
-        known = np.where(lags[then] <= ages[then] - back, lags[then], np.nan)
-        found.append(lag_curve(ages[then] - back, known))
-    settled = [one for one in found if one.settled]
-    return max(settled, key=lambda one: one.eventual, default=curve)
-
-
-def _seen_lags(log: Log) -> tuple[Floats, Floats]:
-    """Seconds since each answer that somebody saw, and seconds that its label took (n,)."""
-    seen = [answers for answers in log.answers if not answers.shadow]
-    if not seen:
-        return np.empty(0), np.empty(0)
-    ages = np.concatenate([_ages(log, answers) for answers in seen])
-    return ages, np.concatenate([answers.lag for answers in seen])
-
-
-def age(log: Log, answers: Answers, curve: LagCurve, period: timedelta, maturity: Maturity) -> Aged:
-    """Cut predictions into periods (from 1970 on, in UTC) and weigh those with a label."""
     length = int(period / timedelta(microseconds=1))
     numbers = answers.at // length
-    weight = np.ones(len(answers))
+    weight, ages = np.ones(len(answers)), ages_of(log, answers)
     has = answers.has
     if has.any():
-        weight[has] = arrival_weights(_ages(log, answers)[has], answers.lag[has], _kinds(answers))
-    ages, mature = _ages(log, answers), set()
+        weight[has] = arrival_weights(ages[has], answers.lag[has], _kinds(answers))
+    mature = set()
     for number in np.unique(numbers).tolist():
         mask = numbers == number
         over = (number + 1) * length <= log.now
-        if over and _is_mature(curve, maturity, ages[mask], has[mask]):
+        if over and is_mature(curve, needed, share, ages[mask], has[mask]):
             mature.add(number)
     return Aged(answers, numbers, weight, frozenset(mature))
 
@@ -238,26 +209,6 @@ def _bounds(
     return found
 
 
-def _is_mature(
-    curve: LagCurve, maturity: Maturity, ages: Floats, has: npt.NDArray[np.bool_]
-) -> bool:
-    """Whether a cohort that is over has nearly all labels it will ever have.
-
-    The ages decide, by the delays of all labels: a cohort that happened to get its slow labels
-    early must not be taken before the others, or the newest cohorts would be those of the lucky.
-    The labels that are there must not contradict it: a stalled feed makes nothing mature.
-    """
-    if maturity.age is not None:
-        return bool(ages.min() >= maturity.age.total_seconds())
-    if has.all():
-        return True
-    wanted = maturity.share * curve.eventual
-    if not curve.settled or wanted <= 0 or curve.at(ages).mean() < wanted:
-        return False
-    chance = _SURE * sqrt(wanted * (1 - wanted) / len(ages)) if wanted < 1 else 0.0
-    return bool(has.mean() >= wanted - chance)
-
-
 def _kinds(answers: Answers) -> npt.NDArray[np.int64]:
     """Labelled rows by what became of them and what had been said: their labels take alike.
 
@@ -273,10 +224,6 @@ def _kinds(answers: Answers) -> npt.NDArray[np.int64]:
     few = np.isin(kinds, [kind for kind, size in sizes.items() if size < _ENOUGH_OF_A_KIND])
     # Too few of one kind tell nothing of their delays: they go by the outcome alone.
     return np.where(few, -1 - y.astype(np.int64), kinds)
-
-
-def _ages(log: Log, answers: Answers) -> Floats:
-    return np.asarray((log.now - answers.at) / _SECOND, dtype=np.float64)
 
 
 def _start(number: int, period: timedelta) -> datetime:

@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from ratchet.ledger.deployments import Deployment
 from ratchet.ledger.history import History, Made
+from ratchet.monitoring.incidents import FAILS_WITHIN, Incident, find_incidents
 
 WINDOW: Final = timedelta(days=90)
-FAILS_WITHIN: Final = timedelta(days=30)
-"""A deployment that is undone or found worse within this time has failed."""
-
-UNPLANNED: Final = ("performance", "regret", "estimated", "retry", "recovery")
+UNPLANNED: Final = frozenset({"performance", "regret", "estimated"})
 """The triggers that answer an incident; the others are planned."""
+
+BY_RUN: Final = "run"
+"""Who a deployment is by that a run made itself, without a rollout."""
 
 _BEFORE_GATE = ("ingest", "validate", "split", "features", "train", "evaluate")
 _GATE = ("package", "gate")
@@ -52,25 +53,6 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """A deployment that failed, and how it was mended; times are None until they are known.
-
-    Attributes:
-        started: when the version began to answer.
-        detected: when it was decided against it.
-        resolved: when another version answered everything again.
-        by: who took it back: a person, or ``rollout``.
-    """
-
-    version: int
-    started: datetime
-    detected: datetime
-    resolved: datetime | None
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """The measures over a window.
 
@@ -81,9 +63,12 @@ class Delivery:
         rejected, prevented: models stopped by a gate, and by a canary or shadow.
         lead_time: from the decision to train to answering everything; ``parts``: of which
             queue, train, gate and rollout.
+        code_lead_time: from the commit of the project's folder to answering everything, of
+            deployments that brought another commit than the one before.
         data_age: of the newest rows the version learned from, when it began to answer.
         change_failure: deployments that failed, of all; ``pending``: are still too young to tell.
-        recovery: from the failing version's first answer to another version answering again.
+        recovery: from the failing version's first answer to another version answering again; of
+            incidents that somebody recorded, from their begin to their end.
         rework: deployments that answer an incident, of all.
     """
 
@@ -101,6 +86,7 @@ class Delivery:
     recovery: Spread
     rework: Rate
     incidents: tuple[Incident, ...] = field(default=())
+    code_lead_time: Spread = Spread(0, None, None)
 
     def to_json(self) -> dict[str, Any]:
         """As in ``ratchet delivery --json``; durations in seconds."""
@@ -110,7 +96,7 @@ class Delivery:
             rate: Rate = getattr(self, name)
             body[name] = {"part": rate.part, "whole": rate.whole, "share": rate.share}
         for told in body["incidents"]:
-            for name in ("started", "detected", "resolved"):
+            for name in ("started", "detected", "resolved", "deployed"):
                 told[name] = None if told[name] is None else told[name].isoformat()
         return body
 
@@ -125,7 +111,7 @@ def measure_delivery(past: History, arrived: Mapping[int, datetime] | None = Non
     days = max(window / timedelta(days=1), 1.0)
     deployed = [row for row in past.champions if row.action == "promote" and row.at >= past.since]
     incidents = find_incidents(past)
-    failed = {(each.version, each.started) for each in incidents}
+    failed = {(each.version, each.deployed) for each in incidents}
     lead, ages, parts = _lead_times(past, deployed, arrived or {})
     return Delivery(
         at=past.at,
@@ -151,39 +137,8 @@ def measure_delivery(past: History, arrived: Mapping[int, datetime] | None = Non
         ),
         rework=Rate(sum(_is_rework(past, row) for row in deployed), len(deployed)),
         incidents=incidents,
+        code_lead_time=spread_of(_code_lead_times(past, deployed)),
     )
-
-
-def find_incidents(past: History) -> tuple[Incident, ...]:
-    """The deployments of the window that were undone, or that the watch found worse.
-
-    A rollback counts against the version it leaves, when that was deployed at most
-    ``FAILS_WITHIN`` before.
-    """
-    found: list[Incident] = []
-    for place, row in enumerate(past.champions):
-        if row.action != "promote" or row.version is None or row.at < past.since:
-            continue
-        after = past.champions[place + 1] if place + 1 < len(past.champions) else None
-        worse = next(
-            (
-                each
-                for each in past.rollouts
-                if each.version == row.version and each.watch == "worse" and each.promoted
-                and each.promoted >= row.at and (after is None or each.promoted < after.at)
-            ),
-            None,
-        )  # fmt: skip
-        undone = after is not None and after.action == "rollback"
-        if undone and after is not None and after.at - row.at <= FAILS_WITHIN:
-            detected = worse.ended if worse is not None and worse.ended else after.at
-            detected = min(detected, after.at)
-            found.append(Incident(row.version, row.at, detected, after.at, after.by, after.reason))
-        elif worse is not None:
-            detected = worse.ended or worse.changed
-            resolved = None if after is None else after.at
-            found.append(Incident(row.version, row.at, detected, resolved, worse.by, worse.reason))
-    return tuple(found)
 
 
 def spread_of(seconds: Sequence[float]) -> Spread:
@@ -210,7 +165,7 @@ def _lead_times(
         told.add(row.version)
         began = made.decided or made.run.started
         lead.append(_seconds(began, row.at))
-        for name, seconds in _parts(made, row.at).items():
+        for name, seconds in _parts(made, row).items():
             parts[name].append(seconds)
         snapshot = made.run.snapshot_version
         born = None if snapshot is None else arrived.get(snapshot)
@@ -219,7 +174,23 @@ def _lead_times(
     return lead, ages, parts
 
 
-def _parts(made: Made, live: datetime) -> dict[str, float]:
+def _code_lead_times(past: History, deployed: Sequence[Deployment]) -> list[float]:
+    """A model that data alone brought is no change of the code."""
+    found: list[float] = []
+    before: str | None = None
+    for row in deployed:
+        made = past.made.get(row.version or 0)
+        if made is None or made.commit is None:
+            continue
+        if made.commit != before and made.committed is not None:
+            found.append(_seconds(made.committed, row.at))
+        before = made.commit
+    return found
+
+
+def _parts(made: Made, row: Deployment) -> dict[str, float]:
+    """Of a run that promotes its model itself, all after training is the gate's: it rolls nothing
+    out."""
     seconds = {step.name: step.seconds or 0.0 for step in made.steps}
     decided = made.decided or made.run.started
     judged = [step.recorded for step in made.steps if step.name in _GATE and step.recorded]
@@ -229,14 +200,16 @@ def _parts(made: Made, live: datetime) -> dict[str, float]:
         "gate": sum(seconds.get(name, 0.0) for name in _GATE),
     }
     if judged:
-        known["rollout"] = _seconds(max(judged), live)
+        part = "gate" if row.by == BY_RUN else "rollout"
+        known[part] = known.get(part, 0.0) + _seconds(max(judged), row.at)
     return known
 
 
 def _is_rework(past: History, row: Deployment) -> bool:
     """Whether a deployment answers an incident: by its trigger, or as the first after one."""
     made = past.made.get(row.version or 0)
-    if made is not None and made.run.trigger.partition(":")[0] in UNPLANNED:
+    # Rules that hold together name a run together: performance+new_rows.
+    if made is not None and UNPLANNED.intersection(made.run.trigger.split("+")):
         return True
     before = [each for each in past.champions if each.seq < row.seq]
     return bool(before) and before[-1].action == "rollback"

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-from ratchet.data.schema import Kind, kind_of, widest
+from ratchet.data.schema import Kind
 from ratchet.errors import DataError
-from ratchet.monitoring.columns import NumberColumn
-from ratchet.monitoring.exact import measure_exactly
+from ratchet.monitoring.columns import NUMBERS, NumberColumn
+from ratchet.monitoring.exact import kind_between, measure_exactly
 from ratchet.monitoring.findings import ColumnDrift, DriftReport
 from ratchet.monitoring.judging import ExactKs, Seen, judge
 from ratchet.monitoring.profile import Profile, Window
@@ -83,16 +83,35 @@ def compare_frames(
         DataError: no rows, no column in both, or a column that is not there.
     """
     names = _columns(reference, current, columns)
-    kinds = {
-        name: widest([kind_of(reference[name].dtype), kind_of(current[name].dtype)])
-        for name in names
-        if name in current.columns
-    }
-    measured = {
-        name: measure_exactly(reference[name], current[name], kind) for name, kind in kinds.items()
-    }
-    rows = (reference.height, current.height)
-    return judge(Seen(kinds, measured, rows, importance or {}, names), rules or DriftRules())
+    kinds: dict[str, Kind] = {}
+    changed: dict[str, tuple[Kind, float]] = {}
+    measured: dict[str, Measured] = {}
+    for name in [name for name in names if name in current.columns]:
+        before, after = reference[name], current[name]
+        kind, other = kind_between(before, after)
+        kinds[name], measured[name] = kind, measure_exactly(before, after, kind)
+        if other is not None:
+            changed[name] = (other, _unfit(measured[name], kind, after))
+    new = [name for name in current.columns if name not in reference.columns]
+    seen = Seen(
+        kinds,
+        measured,
+        (reference.height, current.height),
+        importance or {},
+        names,
+        changed=changed,
+        lost=tuple(name for name in names if name not in current.columns),
+        added=tuple(new) if columns is None else (),
+    )
+    return judge(seen, rules or DriftRules())
+
+
+def _unfit(found: Measured, kind: Kind, after: pl.Series) -> float:
+    """The share of values that are none of the reference's kind."""
+    if kind not in NUMBERS:
+        # Anything can be told as text.
+        return 0.0 if kind == "string" else found.new_share or 0.0
+    return (found.gone[1] - after.null_count()) / max(1, len(after) - after.null_count())
 
 
 def _columns(

@@ -7,13 +7,14 @@ quantiles, whose places are known without comparing values.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 import polars as pl
 
-from ratchet.data.schema import Kind
+from ratchet.data.schema import Kind, kind_of, widest
 from ratchet.monitoring.cells import CHUNK
 from ratchet.monitoring.columns import NUMBERS, Floats
 from ratchet.monitoring.statistics import (
@@ -29,6 +30,7 @@ from ratchet.monitoring.statistics import (
 )
 from ratchet.monitoring.tallies import NAMED_NEW, count_levels, number_values
 
+_FAMILIES: Mapping[Kind, Kind] = {"integer": "number", "date": "datetime"}
 _SMALL = 20_000
 _STRETCH = 128
 _MOST_STRETCHES = 4_096
@@ -50,6 +52,32 @@ def sort_numbers(values: pl.Series, kind: Kind) -> Sorted:
     low = int(np.searchsorted(ordered, -_LARGEST, side="left"))
     high = int(np.searchsorted(ordered, _LARGEST, side="right"))
     return Sorted(ordered[low:high], len(ordered) - (high - low))
+
+
+def kind_between(before: pl.Series, after: pl.Series) -> tuple[Kind, Kind | None]:
+    """The kind to compare two series in: that of the reference; and what it changed to, if it did.
+
+    Whole numbers and others are of one kind here, and dates and moments. A column without values
+    is of any kind. Text that was mostly numbers has not changed when all of it is: which of the
+    two a file is read as may hang on a single value.
+    """
+    first, second = kind_of(before.dtype), kind_of(after.dtype)
+    if after.null_count() == len(after):
+        return first, None
+    if before.null_count() == len(before):
+        return second, None
+    if _FAMILIES.get(first, first) == _FAMILIES.get(second, second):
+        return widest([first, second]), None
+    if first == "string" and 2 * _fitting(before, second) >= len(before) - before.null_count():
+        return first, None
+    return first, second
+
+
+def _fitting(texts: pl.Series, kind: Kind) -> int:
+    """How many texts can be read as values of a kind."""
+    if kind == "boolean":
+        return int(texts.str.to_lowercase().is_in(["true", "false"]).sum())
+    return int(np.isfinite(number_values(texts, kind)).sum())
 
 
 def measure_exactly(before: pl.Series, after: pl.Series, kind: Kind) -> Measured:

@@ -21,6 +21,7 @@ NAMES: Mapping[Statistic, str] = {
     "missing": "missing",
     "new": "new levels",
     "combined": "combined",
+    "kind": "kind",
 }
 """The statistics' names for people."""
 
@@ -48,10 +49,14 @@ class ColumnDrift:
         value: its value; of ``missing`` the change of the share.
         threshold: its limit.
         calibrated: the limit is from past windows.
-        drifted: the value is beyond the limit; never where ``unjudged``.
-        unjudged: why the column cannot drift: it is a ``time``, or an ``identifier``.
+        drifted: the value is beyond the limit, and not by chance.
+        unjudged: why its values are not judged, only whether they are there and of its kind: it
+            is a ``time``, or an ``identifier``.
         importance: the column's share of all importance to the model; None where not known.
         rank: 1 is what to look at first.
+        open: the limit lies inside the interval of KS, and the rows that would settle it are gone.
+        now: the kind of the new values; where it is another one, that is what decided.
+        unfit: the share of them that do not fit ``kind``, where it is another one.
     """
 
     column: str
@@ -76,11 +81,19 @@ class ColumnDrift:
     unjudged: str
     importance: float | None
     rank: int = 0
+    open: bool = False
+    now: Kind | None = None
+    unfit: float = 0.0
 
     @property
     def strength(self) -> float:
         """How many times the threshold: above 1 is drift, from 2 on an alarm at once."""
         return Finding(self.statistic, self.value, self.threshold).strength
+
+    @property
+    def still(self) -> bool:
+        """Nothing can be said of it: its values are not judged, and there is nothing else."""
+        return bool(self.unjudged) and not self.drifted
 
     @property
     def is_answer(self) -> bool:
@@ -101,6 +114,8 @@ class DriftReport:
         drifted: enough columns did: any, or the share that was asked for.
         reason: why or why not, in a sentence.
         absent: columns of the reference that the new rows do not have.
+        lost: those of them that count as drift; a log may not keep all columns.
+        added: columns that only the new rows have.
     """
 
     columns: tuple[ColumnDrift, ...]
@@ -111,6 +126,8 @@ class DriftReport:
     drifted: bool
     reason: str
     absent: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> ColumnDrift:
         """The column of that name; KeyError when there is none."""
@@ -139,7 +156,13 @@ def told(column: ColumnDrift) -> str:
     if column.statistic == "missing":
         before, after = (f"{share:.1%}" for share in column.missing)
         return f"{column.column} (missing {before} to {after})"
-    return f"{column.column} ({NAMES[column.statistic]} {value}, limit {limit})"
+    if column.statistic == "kind":
+        unfit = f"; {column.unfit:.1%} of the values do not fit" if column.unfit else ""
+        return f"{column.column} (was {column.kind}, is {column.now}{unfit})"
+    known = ", not settled" if column.open else ""
+    if not column.drifted and column.value > column.threshold:
+        known = ", no more than chance gives"
+    return f"{column.column} ({NAMES[column.statistic]} {value}, limit {limit}{known})"
 
 
 def is_answer(name: str) -> bool:

@@ -21,6 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 FEWEST: Final = 30
 """Predictions that an age must have been reached by for the curve to go so far."""
+FEWEST_OF_A_KIND: Final = 20
+"""Labels of one kind that its delays are told from."""
+MANY: Final = 1_000
+"""Predictions that all have a label: what is hidden among them is rarer than three in this many."""
 MOST_WEIGHT: Final = 20.0
 _POINTS: Final = 200
 _SETTLED: Final = 0.95
@@ -138,17 +142,109 @@ def arrival_weights(ages: Floats, lags: Floats, kinds: npt.NDArray[np.int64]) ->
 
 
 def _chance_by(ages: Floats, lags: Floats) -> Floats:
-    """P(lag <= age) of each row, of rows that were seen because their lag is at most their age.
+    """P(lag <= age) of each row, of rows that were seen because their lag is at most their age."""
+    times, within = _backwards(ages, lags)
+    places = np.searchsorted(times, ages, side="right") - 1
+    return np.asarray(np.maximum(within[np.maximum(places, 0)], 1.0 / MOST_WEIGHT))
+
+
+def _backwards(ages: Floats, lags: Floats, least: int = 1) -> tuple[Floats, Floats]:
+    """Lags t (m,) and P(lag <= t), of rows that were seen because their lag is at most their age.
 
     Backwards in time: of those that could have been seen with a lag of t or less and an age of t
-    or more, the share whose lag is t leaves; the product over later lags is P(lag <= t).
+    or more, the share whose lag is t leaves; the product over later lags is P(lag <= t). A lag
+    that fewer than ``least`` could have shown is left out.
     """
     times, events = np.unique(lags, return_counts=True)
     seen = np.searchsorted(np.sort(lags), times, side="right")
     too_young = np.searchsorted(np.sort(ages), times, side="left")
-    at_risk = seen - too_young
-    stays = 1.0 - events / np.maximum(at_risk, events)
+    at_risk = np.maximum(seen - too_young, events)
+    keep = at_risk >= least
+    stays = 1.0 - events[keep] / at_risk[keep]
     # P(lag <= t_j) is the product of what stays at later times; nothing is later than the last.
-    after = np.concatenate([np.cumprod(stays[::-1])[::-1][1:], [1.0]])
-    places = np.searchsorted(times, ages, side="right") - 1
-    return np.asarray(np.maximum(after[np.maximum(places, 0)], 1.0 / MOST_WEIGHT))
+    within = np.concatenate([np.cumprod(stays[::-1])[::-1][1:], [1.0]])
+    return np.asarray(times[keep], dtype=np.float64), within[: int(keep.sum())]
+
+
+def settled_after(
+    delays: npt.ArrayLike,
+    ages: npt.ArrayLike,
+    coverage: float = 0.9,
+    *,
+    least: int = FEWEST_OF_A_KIND,
+    flat: bool = False,
+) -> float | None:
+    """The delay within which ``coverage`` of all labels come, from those that came so far.
+
+    Young predictions can only show short delays. That is allowed for: the distribution is
+    estimated backwards from the longest delay, at each among those predictions that were old
+    enough to show it. Delays longer than any prediction is old stay unknown.
+
+    Args:
+        delays: of the labels that came, (n,), seconds.
+        ages: of their predictions now, not less than the delays.
+        least: predictions that must be old enough to show a delay.
+        flat: only if nearly all of them take at most two thirds of what could have been seen;
+            otherwise many may take longer still.
+
+    Returns:
+        Seconds; None with fewer than ``least`` labels, or where it is not flat.
+    """
+    lags, old = np.asarray(delays, float), np.asarray(ages, float)
+    if len(lags) < least:
+        return None
+    times, within = _backwards(old, lags, least)
+    if not len(times):
+        return None
+    if flat:
+        followed = float(np.partition(old, len(old) - least)[len(old) - least])
+        place = int(np.searchsorted(times, followed * _EARLIER, side="right"))
+        if times[0] > followed * _EARLIER or within[place - 1] < _SETTLED:
+            return None
+    return float(times[int(np.argmax(within >= coverage))])
+
+
+def complete_after(ages: Floats, lags: Floats) -> float | None:
+    """The age from which on every prediction has its label, of many predictions; else None.
+
+    Args:
+        ages: seconds since each prediction (n,).
+        lags: seconds that its label took (n,), NaN where there is none.
+    """
+    has = np.isfinite(lags)
+    if not has.any():
+        return None
+    # Open ones are all younger than this; and labels of the others took no longer.
+    oldest = float(ages[~has].max(initial=0.0))
+    after = max(oldest, float(lags[has].max()))
+    return after if int((ages > after).sum()) >= MANY else None
+
+
+def thirds(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Which third of all values each is in, 0 to 2 (n,); where many are equal, some are empty."""
+    y = np.asarray(values, float)
+    return np.asarray(np.searchsorted(np.quantile(y, (1 / 3, 2 / 3)), y, side="left"), np.int64)
+
+
+def settled_by_kind(
+    delays: npt.ArrayLike,
+    ages: npt.ArrayLike,
+    kinds: npt.ArrayLike,
+    coverage: float = 0.9,
+    *,
+    flat: bool = False,
+) -> dict[Any, float | None]:
+    """``settled_after`` of each kind of label: when the slowest is in, all are.
+
+    Args:
+        delays: of the labels that came, (n,), seconds.
+        ages: of their predictions now.
+        kinds: what became of each (n,).
+        coverage: of each kind's labels.
+        flat: as for ``settled_after``.
+    """
+    lags, old, which = np.asarray(delays, float), np.asarray(ages, float), np.asarray(kinds)
+    return {
+        kind: settled_after(lags[which == kind], old[which == kind], coverage, flat=flat)
+        for kind in np.unique(which).tolist()
+    }

@@ -6,8 +6,8 @@ that goes into the ledger as the event ``monitored``, from which the triggers de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,19 +15,20 @@ from typing import Any, Final
 from ratchet.data.lake import Lake
 from ratchet.data.predictions.pinned import utc
 from ratchet.ledger.reader import LedgerReader
-from ratchet.monitoring.cohorts import Maturity
 from ratchet.monitoring.counting import Folded, fold_new
 from ratchet.monitoring.drift import score_window
 from ratchet.monitoring.findings import DriftReport
+from ratchet.monitoring.maturity import Maturity
 from ratchet.monitoring.past import thresholds_at
 from ratchet.monitoring.performance import Question, measure
 from ratchet.monitoring.profile import Profile, Window
+from ratchet.monitoring.rows import Span, VersionRows
 from ratchet.monitoring.rules import DriftRules
 from ratchet.monitoring.settings import DriftSettings, MonitoringSettings
 from ratchet.monitoring.standing import Performance
 from ratchet.monitoring.subjects import Subjects
 from ratchet.monitoring.thresholds import FEWEST_WINDOWS, Thresholds, calibrate
-from ratchet.monitoring.told import drift_facts, performance_facts
+from ratchet.monitoring.told import drift_facts, label_need, performance_facts
 from ratchet.monitoring.windows import counted_rows, window_sums
 
 EVENT: Final = "monitored"
@@ -113,7 +114,10 @@ class Observation:
             "folded": self.folded.rows,
             "drift": None
             if drift is None or drift.report is None
-            else drift_facts(drift.report, until=drift.until, in_a_row=drift.in_a_row),
+            else {
+                **drift_facts(drift.report, until=drift.until, in_a_row=drift.in_a_row),
+                **label_need(self.performance, drift.version, drift.since),
+            },
             "performance": performance,
             "labels": None if self.performance is None else self.performance.labels.to_json(),
             "notes": list(self.notes),
@@ -173,11 +177,15 @@ def observe(
     recent = set(
         counted_rows(lake, since=moment - 2 * settings.drift.span, until=moment)["version"]
     )
+
+    def rows_of(version: int, profile: Profile) -> VersionRows:
+        return VersionRows(ledger, lake, bundles, ledger.version(version), profile)
+
     drift = [
         found
         for version in versions
         if version in recent or version == served
-        if (found := _drift(lake, subjects, version, settings.drift, moment)) is not None
+        if (found := _drift(lake, subjects, rows_of, version, settings.drift, moment)) is not None
     ]
     performance = None
     if versions:
@@ -222,7 +230,12 @@ def _lineage(ledger: LedgerReader, as_of: datetime) -> tuple[tuple[int, datetime
 
 
 def _drift(
-    lake: Lake, subjects: Subjects, version: int, rules: DriftSettings, as_of: datetime
+    lake: Lake,
+    subjects: Subjects,
+    rows_of: Callable[[int, Profile], VersionRows],
+    version: int,
+    rules: DriftSettings,
+    as_of: datetime,
 ) -> VersionDrift | None:
     profile = subjects.profile(version)
     since = _whole_hour(as_of - rules.span)
@@ -239,10 +252,12 @@ def _drift(
         )
         return VersionDrift(version, since, as_of, window.rows, None, 0, False, why)
     limits = _rules(profile, window.rows, past, rules)
-    report = score_window(profile, window, limits)
+    behind = rows_of(version, profile)
+    newest, last = (Span(one, *span) for one, span in zip((window, before), spans[:2], strict=True))
+    report = score_window(profile, window, limits, exact=behind.exact(newest))
     earlier = False
     if report.drifted and before.rows >= rules.min_rows:
-        earlier = score_window(profile, before, limits).drifted
+        earlier = score_window(profile, before, limits, exact=behind.exact(last)).drifted
     in_a_row = 0 if not report.drifted else 2 if earlier else 1
     alarm = report.drifted and (earlier or report.alarming)
     return VersionDrift(version, since, as_of, window.rows, report, in_a_row, alarm, report.reason)
@@ -251,17 +266,11 @@ def _drift(
 def _rules(
     profile: Profile, rows: int, past: Sequence[Window], settings: DriftSettings
 ) -> DriftRules:
-    """The rules: the user's limits, or thresholds of quiet windows of the past.
+    """The rules: thresholds of quiet windows of the past, and the user's limits in their place.
 
     Only windows that are quiet by what the training rows say teach what is usual: drift that came
     slowly must not raise the threshold it is to be found by.
     """
-    if settings.thresholds:
-        return DriftRules(
-            fixed={str(name): limit for name, limit in settings.thresholds.items()},
-            alpha=settings.alpha,
-            share=settings.share,
-        )
     known = thresholds_at(profile, rows, alpha=settings.alpha)
     first = DriftRules(thresholds=known, alpha=settings.alpha, share=settings.share)
     full = [window for window in past if window.rows >= settings.min_rows]
@@ -269,9 +278,8 @@ def _rules(
     if len(full) >= FEWEST_WINDOWS:
         quiet = [window for window in full if not score_window(profile, window, first).drifted]
         live = calibrate(quiet, profile, alpha=settings.alpha)
-    if live is None:
-        return first
-    return DriftRules(thresholds=live, alpha=settings.alpha, share=settings.share)
+    fixed = {str(name): limit for name, limit in settings.thresholds.items()}
+    return replace(first, thresholds=known if live is None else live, fixed=fixed)
 
 
 def _whole_hour(moment: datetime) -> datetime:

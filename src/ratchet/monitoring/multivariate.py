@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ratchet.data.schema import Kind, kind_of, widest
 from ratchet.data.task import Task
 from ratchet.errors import MissingExtraError
 from ratchet.evaluation.metrics import evaluate
 from ratchet.monitoring.columns import NUMBERS, unjudged
+from ratchet.monitoring.exact import kind_between
 from ratchet.monitoring.tallies import level_texts, number_values
 
 ROWS = 20_000
@@ -132,7 +132,7 @@ def _encode(
 ) -> npt.NDArray[np.float64] | None:
     """A column of both sides as numbers; None where its kind always tells rows apart."""
     first, second = reference[name], current[name]
-    kind: Kind = widest([kind_of(first.dtype), kind_of(second.dtype)])
+    kind = kind_between(first, second)[0]
     if unjudged(kind, first.n_unique(), len(first) - first.null_count()):
         return None
     if kind in NUMBERS:

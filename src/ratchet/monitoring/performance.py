@@ -20,14 +20,12 @@ from ratchet.monitoring.cohorts import (
     FEWEST,
     Aged,
     Cohort,
-    Maturity,
     age,
     cut_cohorts,
-    label_lags,
     readings,
-    usual_lags,
 )
 from ratchet.monitoring.labelled import Log, Watched, micros, read_log
+from ratchet.monitoring.maturity import Maturity, label_age, label_lags, usual_lags
 from ratchet.monitoring.pairs import find_pairs, metric_of
 from ratchet.monitoring.parts import Part, recent_parts
 from ratchet.monitoring.standing import (
@@ -95,8 +93,11 @@ def judge_log(
 ) -> Performance:
     """What a log says; with a lake the parts of the rows are looked at, too."""
     curve = label_lags(log)
-    usual = usual_lags(log, curve)
-    aged = [age(log, one, usual, question.period, question.maturity) for one in log.answers]
+    usual, needed = usual_lags(log, curve), label_age(log, curve, question.maturity)
+    share = question.maturity.share
+    aged = [
+        age(log, one, usual, needed, period=question.period, share=share) for one in log.answers
+    ]
     cohorts = [_cohorts(log, one, watched[one.answers.version], question) for one in aged]
     baselines = {
         version: {
@@ -124,6 +125,7 @@ def judge_log(
         rows=sum(len(answers) for answers in log.answers),
         unfit=log.unfit,
         unknown=log.unknown,
+        label_age=needed,
     )
 
 

@@ -8,13 +8,17 @@ from math import hypot, inf, sqrt
 from typing import Literal, TypeAlias, get_args
 
 from ratchet.errors import UsageError
+from ratchet.monitoring.settings import AT_MOST_ONE
 from ratchet.monitoring.statistics import Measured, js_by_chance
 from ratchet.monitoring.thresholds import ALPHA, FLOORS, Thresholds
 
-Statistic: TypeAlias = Literal[
+Limited: TypeAlias = Literal[
     "ks", "psi", "wasserstein", "js", "cramers_v", "missing", "new", "combined"
 ]
-STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+"""The statistics that a limit can be set for."""
+Statistic: TypeAlias = Limited | Literal["kind"]
+"""What can decide: a statistic, or that the values are of another kind than they were."""
+STATISTICS: tuple[Limited, ...] = get_args(Limited)
 
 MISSING_POINTS, MISSING_TIMES = 0.02, 3.0
 _MISSING_CHANCE = 3.29  # standard errors: one in a thousand
@@ -28,7 +32,8 @@ class DriftRules:
     Attributes:
         thresholds: of past windows; without them a column drifts when its distance is twice the
             floor, and more than chance gives by Benjamini and Hochberg over all columns.
-        fixed: the user's own limits by statistic; where there are any, they alone decide.
+        fixed: the user's own limits by statistic, each in the place of the limit of its kind;
+            the other kinds keep theirs.
         alpha: false alarms that are accepted, over all columns of a quiet window.
         floors: the least distance that is drift, for ``ks`` and ``js``.
         share: the data drift when this share of the columns does; None: when any does.
@@ -67,7 +72,7 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
     """Limits from ``KIND=VALUE``.
 
     Raises:
-        UsageError: an unknown kind, or no number at least 0.
+        UsageError: an unknown kind, no number at least 0, or more than there can be.
     """
     found: dict[str, float] = {}
     for text in texts:
@@ -83,13 +88,19 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
                 why=f"kinds are {', '.join(STATISTICS)}; the value is a number at least 0",
                 fix="write for example --threshold ks=0.1",
             )
+        if kind in AT_MOST_ONE and limit > 1:
+            raise UsageError(
+                f'"{text}" is a threshold that nothing is beyond',
+                why=f"{kind} is never above 1",
+                fix=f"give a smaller value; {kind}=1 switches this kind off",
+            )
         found[kind] = limit
     return found
 
 
-def values_of(found: Measured) -> dict[Statistic, float]:
+def values_of(found: Measured) -> dict[Limited, float]:
     """The statistics that a column has."""
-    known: dict[Statistic, float | None] = {
+    known: dict[Limited, float | None] = {
         "ks": found.ks.value if found.ks else None,
         "psi": found.psi,
         "wasserstein": found.wasserstein,
@@ -102,7 +113,9 @@ def values_of(found: Measured) -> dict[Statistic, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def find_in(name: str, found: Measured, rules: DriftRules, *, significant: bool) -> Finding:
+def find_in(
+    name: str, found: Measured, rules: DriftRules, *, significant: bool, moves: bool = False
+) -> Finding:
     """The finding that decides on a column: the one furthest beyond its limit.
 
     Args:
@@ -110,19 +123,19 @@ def find_in(name: str, found: Measured, rules: DriftRules, *, significant: bool)
         found: what was measured of it.
         rules: the rules.
         significant: its p-value stands against those of all columns.
+        moves: its values are others each time by nature: only whether they are there is judged.
     """
     values = values_of(found)
-    if rules.fixed:
-        findings = [
-            Finding(kind, values[kind], rules.fixed[kind])
-            for kind in STATISTICS
-            if kind in rules.fixed and kind in values
-        ]
-    else:
-        findings = [
-            *_distance(name, found, rules, values, significant=significant),
-            _missing(name, found, rules),
-        ]
+    if moves:
+        values = {kind: value for kind, value in values.items() if kind == "missing"}
+    findings = [
+        Finding(kind, values[kind], rules.fixed[kind])
+        for kind in STATISTICS
+        if kind in rules.fixed and kind in values
+    ]
+    findings += _distance(name, found, rules, values, significant=significant)
+    if "missing" not in rules.fixed:
+        findings.append(_missing(name, found, rules))
     # Without any statistic to judge by there is nothing to find.
     none = Finding("missing", 0.0, inf)
     return max(findings, key=lambda each: (each.drifted, each.strength), default=none)
@@ -132,12 +145,12 @@ def _distance(
     name: str,
     found: Measured,
     rules: DriftRules,
-    values: Mapping[Statistic, float],
+    values: Mapping[Limited, float],
     *,
     significant: bool,
 ) -> list[Finding]:
-    kind: Statistic = "ks" if "ks" in values else "js"
-    if kind not in values:
+    kind: Limited = "ks" if "ks" in values else "js"
+    if kind not in values or kind in rules.fixed:
         return []
     known = rules.thresholds.distances.get(name) if rules.thresholds else None
     if known is not None:

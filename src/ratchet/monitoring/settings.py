@@ -14,6 +14,9 @@ from ratchet.evaluation.catalog import find_metric
 Statistic = Literal["ks", "psi", "wasserstein", "js", "cramers_v", "missing", "new", "combined"]
 Limit = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
+AT_MOST_ONE: frozenset[str] = frozenset({"ks", "js", "cramers_v", "missing", "new", "combined"})
+"""Statistics that are never above 1: a limit of 1 switches them off."""
+
 
 def _known_metric(name: str) -> str:
     find_metric(name)
@@ -39,8 +42,9 @@ class DriftSettings(Section):
     thresholds: dict[Statistic, Limit] = Field(
         default_factory=dict,
         description=(
-            "Your own limits, such as {ks: 0.1, psi: 0.2}; they take the place of thresholds "
-            "calibrated on past windows."
+            "Your own limits, such as {ks: 0.1, psi: 0.2}: each takes the place of the limit of "
+            "its kind alone; ks (text: js) and missing keep theirs where you set none, the others "
+            "have none. 1 switches ks, js and missing off."
         ),
     )
     share: float | None = Field(
@@ -49,6 +53,14 @@ class DriftSettings(Section):
         le=1,
         description="The data drift when this share of the input columns does; any one when unset.",
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _can_be_exceeded(cls, value: dict[Statistic, float]) -> dict[Statistic, float]:
+        for kind, limit in value.items():
+            if kind in AT_MOST_ONE and limit > 1:
+                raise ValueError(f"{kind} is never above 1; a limit of 1 switches it off")
+        return value
 
     @field_validator("window")
     @classmethod
@@ -71,15 +83,15 @@ class LabelSettings(Section):
         gt=0,
         le=1,
         description=(
-            "A group of predictions is mature when it has this share of the labels that it will "
-            "ever have, by the delays of all labels so far."
+            "A group of predictions is mature at the age by which this share of the labels of the "
+            "slowest outcome is there, by the delays of all labels so far."
         ),
     )
     age: str | None = Field(
         default=None,
         description=(
             "Groups are mature at this age, whatever their labels; for labels that are known to "
-            "come after a fixed time."
+            "come after a fixed time, or that are too few to tell how long they take."
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from ratchet.monitoring.cohorts import FEWEST, Cohort
 from ratchet.monitoring.estimate import NO_ESTIMATE, TOO_FEW, EstimatorError, estimator_error
 from ratchet.monitoring.labelled import Watched
 from ratchet.monitoring.lag import LagCurve
+from ratchet.monitoring.maturity import LabelAge
 from ratchet.monitoring.pairs import Pair
 from ratchet.monitoring.parts import Part
 from ratchet.monitoring.trends import LabelTrend
@@ -115,6 +116,7 @@ class Performance:
         rows: predictions looked at.
         unfit: predictions or outcomes that fit no class or number of their version.
         unknown: predictions of versions nothing is known of.
+        label_age: from what age on cohorts are mature, or why none is.
     """
 
     as_of: datetime
@@ -127,6 +129,7 @@ class Performance:
     rows: int
     unfit: int = 0
     unknown: int = 0
+    label_age: LabelAge = field(default_factory=LabelAge)
 
     def of(self, version: int, arm: str | None = None) -> ArmPerformance | None:
         """A version's performance in an arm, or in the one with the most rows."""
@@ -143,6 +146,7 @@ class Performance:
             "arms": [_plain(one) for one in self.arms],
             "pairs": [_plain(one) for one in self.pairs],
             "lag": self.lag.to_json(),
+            "label_age": asdict(self.label_age),
             "labels": self.labels.to_json(),
             "cohorts": [one.to_json() for one in self.cohorts],
         }

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
+from ratchet.data.parsing import parse
 from ratchet.data.schema import Kind
 from ratchet.monitoring.binning import level_mark
 from ratchet.monitoring.cells import CellTable
@@ -137,7 +138,8 @@ def number_values(values: pl.Series, kind: Kind) -> Floats:
 
 def _moments(values: pl.Series) -> pl.Series:
     if values.dtype == pl.String:
-        values = values.str.to_datetime(strict=False, time_unit="us")
+        days = parse(values, "date")[0].cast(pl.Datetime("us"))
+        values = parse(values, "datetime")[0].fill_null(days)
     if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
         values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return values.cast(pl.Datetime("us"), strict=False).cast(pl.Int64)

@@ -31,12 +31,13 @@ from ratchet.monitoring.statistics import js_distance, merged_levels
 from ratchet.monitoring.tallies import Tally
 
 FEWEST_WINDOWS = 10
+FEWEST_ROWS = 30
+"""Fewer say nothing of how far apart samples usually are."""
 FLOORS: Mapping[str, float] = {"ks": 0.05, "js": 0.05}
 """The least distance that is drift: KS of numbers, Jensen-Shannon of levels."""
 
 ALPHA = 0.05
 
-_FEWEST_ROWS = 30
 _PRIOR = 10
 
 
@@ -92,17 +93,17 @@ def calibrate(
         within: the windows' rows are among those of the reference: each is compared with the
             reference without it.
     """
-    used = [window for window in windows if window.rows >= _FEWEST_ROWS]
+    used = [window for window in windows if window.rows >= FEWEST_ROWS]
     if len(used) < FEWEST_WINDOWS:
         return None
     found: dict[str, list[float]] = {}
     missing: dict[str, float] = {}
     for name, column in reference.columns.items():
         tallies = [window.tallies[name] for window in used]
-        held = [tally for tally in tallies if tally.counts.sum() >= _FEWEST_ROWS]
+        held = [tally for tally in tallies if tally.counts.sum() >= FEWEST_ROWS]
         if len(held) >= FEWEST_WINDOWS:
             found[name] = [distance(column, tally, within=within) for tally in held]
-        shares = [tally.missing / tally.rows for tally in tallies if tally.rows >= _FEWEST_ROWS]
+        shares = [tally.missing / tally.rows for tally in tallies if tally.rows >= FEWEST_ROWS]
         if shares:
             missing[name] = max(shares)
     rows = int(np.median([window.rows for window in used]))

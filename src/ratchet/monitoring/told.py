@@ -43,6 +43,27 @@ def drift_facts(report: DriftReport, *, until: datetime, in_a_row: int) -> dict[
     }
 
 
+def label_need(found: Performance | None, version: int, since: datetime) -> dict[str, Any]:
+    """What labels are wanted of: a version's cohorts that a window from ``since`` on lies in.
+
+    Their begin, their predictions, and how many of these have no label; nothing where nobody
+    looked at them.
+    """
+    mine = [
+        one
+        for one in ([] if found is None else found.cohorts)
+        if one.version == version and one.arm != SHADOW and one.end > since
+    ]
+    if not mine:
+        return {}
+    rows = sum(one.predictions for one in mine)
+    return {
+        "since": min(one.start for one in mine).isoformat(),
+        "rows": rows,
+        "unlabelled": rows - sum(one.labelled for one in mine),
+    }
+
+
 def performance_facts(
     found: Performance, champion: int, lineage: Sequence[tuple[int, datetime]]
 ) -> dict[str, Any] | None:
@@ -55,7 +76,7 @@ def performance_facts(
     # What is over and has estimates, and no mature labels yet.
     open_ones = [one for one in mine if not one.mature and one.end <= found.as_of and one.estimated]
     names = list(dict.fromkeys([arm.metric, *(n for one in mine for n in one.metrics)]))
-    lag = found.lag.age_of(0.9)
+    lag = found.label_age.after
     return {
         "version": champion,
         "metric": arm.metric,

@@ -92,7 +92,8 @@ class CardData:
     """What the model was made of.
 
     Attributes:
-        snapshot: what names the data: table and version.
+        snapshot: the table's name. Its version, where the rows were found, is no part of a card:
+            the same rows have the same one; the digest says which they are.
         digest: the data's content digest.
         rows: of the snapshot.
         parts: part to rows (``train``, ``validation``, ``test``).
@@ -102,6 +103,8 @@ class CardData:
         target_range: least, middle and greatest value of a number in the training rows.
         span: first and last value of the time column, where there is one.
         columns: number of raw columns read.
+        window: which of the training rows were learned from, and why; empty where that goes
+            without saying.
     """
 
     snapshot: str
@@ -114,6 +117,7 @@ class CardData:
     span: tuple[str, str] | None = None
     columns: int | None = None
     target_range: tuple[float, float, float] | None = None
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)

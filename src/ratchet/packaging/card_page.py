@@ -67,13 +67,14 @@ def _opening(facts: CardFacts) -> list[str]:
 
 def _data(data: CardData) -> list[str]:
     rows = [
-        ("Snapshot", _text(data.snapshot)),
+        ("Table", _text(data.snapshot)),
         ("Content digest", f"`{data.digest}`"),
         ("Rows", f"{data.rows:,}"),
         ("Parts", ", ".join(f"{name} {rows:,}" for name, rows in data.parts.items())),
         ("Split", _text(data.split)),
         ("Target", _code(data.target)),
         ("Raw columns read", "" if data.columns is None else str(data.columns)),
+        ("Learned from", _text(data.window)),
         ("Time span", "" if data.span is None else f"{data.span[0]} to {data.span[1]}"),
         (
             "Classes in training",

@@ -77,9 +77,9 @@ class Model:
             if COMPOSITION in bundle.files
             else composition_of_format_1(metadata)
         )
-        # Models are verified as they are opened; the profile is for monitoring, not for scoring.
-        later = {part.file for part in composition.members} | {files.PROFILE}
-        contents.hold(name for name in bundle.files if name not in later)
+        # Models are verified as they are opened: they are large, and read once.
+        models = {part.file for part in composition.members}
+        contents.hold(name for name in bundle.files if name not in models)
         return cls(
             bundle,
             open_composite(composition, contents.take),

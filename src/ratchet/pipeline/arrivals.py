@@ -70,11 +70,10 @@ def count_rows(source: SourceSettings, root: Path) -> int | None:
 
 
 def _trained(ledger: LedgerReader) -> RunHead | None:
-    from ratchet.ledger.triggers import list_heads
+    from ratchet.ledger.triggers import list_heads, newest_training
 
     with ledger.database.read() as connection:
-        heads = list_heads(connection, ledger.project)
-    return next((head for head in heads if head.trained), None)
+        return newest_training(connection, ledger.project, list_heads(connection, ledger.project))
 
 
 def _rows_then(ledger: LedgerReader, trained: RunHead) -> int | None:

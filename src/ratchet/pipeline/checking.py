@@ -63,13 +63,16 @@ def check_settings(project: Project) -> None:
     """Find what no single section can see, before anything is read or written.
 
     Raises:
-        ConfigError: an unknown algorithm or parameter, or a malformed suite, with its place.
+        ConfigError: an unknown algorithm or parameter, settings of training that contradict each
+            other or the task, or a malformed suite, with its place.
         MissingExtraError: an algorithm's library is not installed.
     """
     from ratchet.checks.expectations import parse_suite
-    from ratchet.training.algorithms.catalogue import resolve_candidates
+    from ratchet.training.consistency import check_training, check_window
 
-    resolve_candidates(project.settings.training.algorithms)
+    task = project.settings.data.task
+    check_training(project.settings.training, None if task == "auto" else task)
+    check_window(project.settings.training, project.settings.data.time)
     parse_suite(project.settings.checks.expectations, where=_place(project))
 
 

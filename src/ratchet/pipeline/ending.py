@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ratchet import clock
@@ -48,8 +48,13 @@ def leave_record(
         write_report(folder, report_facts(project, outputs, run_facts(body, project, started)))
 
 
-def log_step(project: Project, run_id: str, what: tuple[str, str, float, str]) -> None:
-    """One JSON line in the run's own log: step, status, seconds, detail."""
+def log_step(
+    project: Project,
+    run_id: str,
+    what: tuple[str, str, float, str],
+    notes: Sequence[str] = (),
+) -> None:
+    """One JSON line in the run's own log: step, status, seconds, detail, and notes if any."""
     step, status, seconds, detail = what
     line = {
         "at": clock.now().isoformat(),
@@ -58,6 +63,7 @@ def log_step(project: Project, run_id: str, what: tuple[str, str, float, str]) -
         "status": status,
         "seconds": round(seconds, 4),
         "detail": detail,
+        **({"notes": list(notes)} if notes else {}),
     }
     folder = project.runs / run_id
     with store.storing():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ratchet import clock
 from ratchet.errors import UsageError
 from ratchet.ids import token
+from ratchet.pipeline.bundles import require_bundle
 from ratchet.pipeline.rolling import read_classes
 from ratchet.pipeline.store import storing
 from ratchet.rollout import experiment as drive
@@ -100,6 +101,7 @@ def apply_winner(
 
     Raises:
         ConflictError: b is not proven better, or the champion is another one meanwhile.
+        DataError: its bundle is not the one that was registered.
         UsageError: forced without a reason.
     """
     from ratchet.registry.promotion import apply, plan_promotion
@@ -118,7 +120,10 @@ def apply_winner(
         reason=f"{told}; {reason}" if reason else told,
         force=drive.gates_overruled(ledger, found, force=force),
     )
-    if dry_run or made.refusal:
+    if made.refusal:
+        return made, ""
+    require_bundle(project, ledger, found.b)
+    if dry_run:
         return made, ""
     with ledger.lease("ratchet experiment apply"):
         apply(made, ledger, None)

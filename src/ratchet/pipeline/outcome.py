@@ -72,6 +72,8 @@ class Run:
         metric: the one that chose among the candidates.
         update: how the model was made: ``retune``, ``refit`` or ``incremental``.
         climbed: the cheaper ways that were tried before it, and why they were not enough.
+        notes: what training had to say of the model: what there was no time for, what was left out.
+        window: which of the training rows were learned from, and why (``training.window``).
         report: the run's HTML page, if it has one.
         seconds: wall time.
         cpu_seconds: processor time of this process and those it started.
@@ -96,6 +98,8 @@ class Run:
     metric: str = ""
     update: Rung = "retune"
     climbed: tuple[Climb, ...] = ()
+    notes: tuple[str, ...] = ()
+    window: Mapping[str, Any] | None = None
     report: str | None = None
     cpu_seconds: float = 0.0
     fault: RatchetError | None = None
@@ -127,6 +131,8 @@ class Run:
             "metric": self.metric,
             "update": self.update,
             "climbed": [climb.to_json() for climb in self.climbed],
+            "notes": list(self.notes),
+            "window": dict(self.window) if self.window else None,
             "report": self.report,
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),

@@ -57,12 +57,14 @@ def plan_run(project: Project) -> RunPlan:
     """Plan the next run, and say what the loop's next tick would do. Writes nothing.
 
     Raises:
-        ConfigError, DataError, UnreachableError: as the run would.
+        ConfigError, MissingExtraError, DataError, UnreachableError: as the run would.
     """
+    from ratchet.pipeline.checking import check_settings
     from ratchet.triggers.decide import decide
     from ratchet.triggers.facts import Facts
     from ratchet.triggers.gather import gather
 
+    check_settings(project)
     policy = project.settings.triggers
     if project.settings.storage.ledger == "sqlite" and not (project.state / "ledger.db").exists():
         planned = _plan("train", "there was no run yet", None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ratchet import clock
 from ratchet.errors import StorageError
+from ratchet.monitoring.vitals import show_span
+from ratchet.pipeline.bundles import require_bundle
 from ratchet.pipeline.store import storing
 from ratchet.rollout import approval, drive
 
@@ -31,19 +33,44 @@ def begin(
     strategy: Strategy | None = None,
     run_id: str | None = None,
     forced: bool = False,
+    only_looks: bool = False,
 ) -> Rollout:
-    """Begin to roll a version out as the settings say. Raises as ``drive.start``."""
+    """Begin to roll a version out as the settings say.
+
+    Raises as ``drive.start``, and as ``require_bundle``.
+
+    Args:
+        only_looks: as a shadow that goes no further until somebody approves, whatever the
+            settings say; it gives way to any other version that a run wants to serve.
+    """
+    require_bundle(project, ledger, version)
     settings = project.settings.rollout
+    rules = dict(settings.rules)
+    if only_looks:
+        labels = max(settings.labels, project.settings.triggers.investigate.labels)
+        strategy, rules = (
+            "shadow",
+            {**rules, "only_looks": True, "approval": True, "labels": labels},
+        )
+    elif run_id is not None:
+        _make_way(ledger, version, by)
     return drive.start(
         ledger,
         version,
         strategy or settings.strategy,
-        settings.rules,
+        rules,
         by=by,
         reason=reason,
         run_id=run_id,
         forced=forced,
     )
+
+
+def _make_way(ledger: Ledger, version: int, by: str) -> None:
+    """End the look at a challenger that nobody approved, for a version that more speaks for."""
+    live = next((each for each in ledger.rollouts() if each.only_looks), None)
+    if live is not None and live.version != version:
+        drive.abort(ledger, by=by, reason=f"version {version} takes its place")
 
 
 def advance(project: Project, ledger: Ledger, now: datetime | None = None) -> Step | None:
@@ -61,7 +88,9 @@ def advance(project: Project, ledger: Ledger, now: datetime | None = None) -> St
 def approve(
     project: Project, ledger: Ledger, version: int, *, by: str, reason: str
 ) -> tuple[Rollout, str]:
-    """Let a version on that waits. Raises as ``approval.approve``."""
+    """Let a version on that waits. Raises as ``approval.approve``, and as ``require_bundle``."""
+    approval.waiting(ledger, version)
+    require_bundle(project, ledger, version)
     return approval.approve(
         ledger,
         version,
@@ -80,17 +109,28 @@ def goes_on(rollout: Rollout) -> str:
             f"version {version} waits: ratchet approve {version}, or ratchet reject {version} "
             "--reason WHY"
         )
+    if rollout.status == "shadow" and rollout.rules["approval"]:
+        labels = rollout.rules["labels"]
+        seen = f"its first {labels:,} labels" if labels else "enough requests"
+        return (
+            f"version {version} answers unseen, as a shadow; after {seen} it waits for "
+            f"`ratchet approve {version}`, or ends if it is worse (ratchet rollout)"
+        )
     place = rollout.stage + 1
     where = "unseen, as a shadow" if rollout.stage < 0 else f"{rollout.share:g} % of the traffic"
     if not rollout.open or place >= len(steps):
         return f"version {version}: {rollout.status} ({rollout.reason})"
     needs = rollout.rules["minimum"]
     seen = "enough requests" if needs is None else f"{needs:,} requests"
-    hold = rollout.rules["hold"] / 60
+    hold = show_span(timedelta(seconds=rollout.rules["hold"]))
     then = "all of it" if steps[place] >= 100 else f"{steps[place]:g} %"
-    waits = " (paused)" if rollout.status == "paused" else ""
+    if rollout.status == "paused":
+        return (
+            f"version {version} answers {where} and is paused: it gets no more until `ratchet "
+            "rollout resume`, and goes back if it is worse (ratchet rollout)"
+        )
     return (
-        f"version {version} answers {where}{waits}; after {hold:g} min and {seen} it gets {then}, "
+        f"version {version} answers {where}; after {hold} and {seen} it gets {then}, "
         "or goes back if it is worse (ratchet rollout)"
     )
 

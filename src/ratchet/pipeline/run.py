@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet import clock, ids
 from ratchet.errors import RatchetError, UnreachableError, UsageError
+from ratchet.ledger.history import SOURCE
+from ratchet.ledger.triggers import only_looks
 from ratchet.pipeline import store
+from ratchet.pipeline.allowance import Allowance
 from ratchet.pipeline.cache import inputs_key, result_settings, step_key
 from ratchet.pipeline.checking import check_settings, stale
+from ratchet.pipeline.commit import read_commit
 from ratchet.pipeline.ending import leave_record, log_step, page_of
 from ratchet.pipeline.graph import STEPS
 from ratchet.pipeline.outcome import Climb, Outcome, Run, StepRecord
@@ -23,9 +27,10 @@ from ratchet.pipeline.request import Request
 from ratchet.pipeline.settings_log import note_settings
 from ratchet.pipeline.step import Reporter, Rung, Silent, Step, StepContext, StepOutput
 from ratchet.pipeline.telling import notices, tell
-from ratchet.pipeline.updating import MADE, climbs, ladder
+from ratchet.pipeline.updating import JUDGED, MADE, climbs, ladder, no_time_for
 from ratchet.pipeline.workspace import Workspace
 from ratchet.project import Project, load_project
+from ratchet.training.deadline import out_of_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +82,7 @@ class _Session:
         self.ledger = ledger
         self.request = request
         self.reporter = reporter
-        self.began, self.worked = clock.monotonic(), clock.processor()
+        self.allowance = Allowance(clock.monotonic(), clock.processor())
         self.laboured = clock.labour()
         self.workspace = Workspace(
             project.open_lake(), project.settings.data, project.settings.training.memory_bytes
@@ -144,6 +149,10 @@ class _Session:
     def _start(self, trigger: str, key: str | None) -> str:
         run_id = ids.run_id(clock.now())
         self.ledger.start_run(run_id, trigger=trigger, trigger_key=key)
+        source = read_commit(self.project.root)
+        if source is not None:
+            facts = {"commit": source.commit, "committed": source.at}
+            self.ledger.record(SOURCE, facts, run_id=run_id)
         return run_id
 
     def _abandon(self, run_id: str, reason: str) -> None:
@@ -192,7 +201,7 @@ class _Session:
         wanted = self.project.settings.training.update
         rungs = [*ladder(wanted, self.champion)]
         self.update = rungs.pop(0)
-        todo = [*others]
+        todo, late = [*others], ""
         while todo:
             step = todo.pop(0)
             output = self._do(step)
@@ -201,13 +210,30 @@ class _Session:
             if step.stops and refused is not None:
                 return "rejected", refused
             if refused is not None and rungs and climbs(step.name, wanted):
-                self._climb(refused, rungs.pop(0))
-                names = [each.name for each in others]
-                todo = [*others[names.index(MADE) :]]
-            elif step.name == self.request.until:
+                late = self._no_room(step.name, refused, rungs[0])
+                if late:
+                    rungs = []
+                else:
+                    self._climb(refused, rungs.pop(0))
+                    todo = [*_from(MADE)]
+                    continue
+            if step.name == self.request.until:
                 return None, self._stopped()
         ended = self.outputs[others[-1].name].facts
-        return ended["outcome"], ended["reason"]
+        return ended["outcome"], ended["reason"] + late
+
+    def _no_room(self, at: str, refused: str, rung: Rung) -> str:
+        """Why the next rung is not begun, empty if there is time; without a model it is a fault."""
+        if at == JUDGED:
+            after = {step.name for step in _from(MADE)[1:]}
+            self.allowance.judging = sum(one.seconds for one in self.records if one.name in after)
+        if self.allowance.has_room(self.project.settings.training.budget):
+            return ""
+        why = no_time_for(rung)
+        if at == MADE:
+            raise out_of_time(f"The run has {why}", f"{self.update} is not possible: {refused}")
+        self.reporter.note(f"{self.update} is not enough ({refused}), and there is {why}")
+        return f"; there was {why}"
 
     def _stopped(self) -> str:
         return f"stopped after {self.request.until}, as asked; `ratchet run` goes on"
@@ -217,7 +243,7 @@ class _Session:
         self.climbed.append(Climb(self.update, reason))
         self.reporter.note(f"{self.update} is not enough ({reason}); next: {rung}")
         self.update = rung
-        again = {step.name for step in STEPS[[step.name for step in STEPS].index(MADE) :]}
+        again = {step.name for step in _from(MADE)}
         self.records = [record for record in self.records if record.name not in again]
 
     def _stale(self, facts: Mapping[str, Any]) -> str | None:
@@ -232,6 +258,8 @@ class _Session:
         # Data that failed its checks is looked at, and told of, every time: it must not turn green.
         if done is None or (done.outcome == "rejected" and not done.summary.get("gates")):
             return None
+        if only_looks(done.trigger) and not only_looks(self.ledger.get_run(self.run_id).trigger):
+            return None  # its model was never to serve; this run's is, and may reuse its steps
         return (
             f"nothing changed since run {done.run_id}, which ended {done.outcome}: the same data "
             f"(version {facts['version']}, {facts['rows']:,} rows, digest "
@@ -278,7 +306,10 @@ class _Session:
         detail = step.says(output.facts)
         self.records.append(StepRecord(step.name, status, seconds, reused, detail))
         self.reporter.finished(step.name, seconds, status, detail)
-        log_step(self.project, self.run_id, (step.name, status, seconds, detail))
+        notes = output.facts.get("notes", ())
+        for note in notes:
+            self.reporter.note(note)
+        log_step(self.project, self.run_id, (step.name, status, seconds, detail), notes)
 
     def _recall(self, step: Step, key: str) -> StepOutput | None:
         if not step.reusable:
@@ -315,8 +346,7 @@ class _Session:
             self.ledger,
             self.champion,
             self.request,
-            self.began,
-            self.worked,
+            self.allowance,
             self.update,
             self.reporter,
         )
@@ -371,7 +401,7 @@ class _Session:
             reason=reason,
             trigger=self.ledger.get_run(self.run_id).trigger,
             cpu_seconds=clock.labour() - self.laboured,
-            seconds=clock.monotonic() - self.began,
+            seconds=clock.monotonic() - self.allowance.began,
             steps=(*self.records, *missing),
             champion=self.champion,
             update=self.update,
@@ -379,3 +409,8 @@ class _Session:
             fault=fault,
             **summarise(self.outputs),
         )
+
+
+def _from(name: str) -> tuple[Step, ...]:
+    """The step of this name and those after it."""
+    return STEPS[[step.name for step in STEPS].index(name) :]

@@ -16,6 +16,7 @@ from ratchet.ids import digest_of_file, digest_of_files
 
 if TYPE_CHECKING:
     from ratchet.ledger.store import Ledger
+    from ratchet.pipeline.allowance import Allowance
     from ratchet.pipeline.request import Request
     from ratchet.pipeline.workspace import Workspace
     from ratchet.project import Project, ProjectSettings
@@ -92,8 +93,7 @@ class StepContext:
         folder: where to write the outputs; becomes visible only when the step is done.
         outputs: the steps that came before.
         champion: the serving version when the run began, as the ledger tells it, or None.
-        began: when the run began, on the monotonic clock in seconds: a budget counts from there.
-        worked: the processor seconds that this process had used then.
+        allowance: how much of the run's time its trainings may use.
         update: how the model is made: anew, or from the one that serves.
     """
 
@@ -105,8 +105,7 @@ class StepContext:
     ledger: Ledger
     champion: Mapping[str, Any] | None
     request: Request
-    began: float
-    worked: float
+    allowance: Allowance
     update: Rung = "retune"
     reporter: Reporter = field(default_factory=Silent)
 

@@ -23,6 +23,8 @@ def summarise(outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
         fields["best"] = outputs["train"].facts["best"]
         fields["metric"] = outputs["train"].facts["metric"]
         fields["candidates"] = tuple(_candidates(outputs))
+        fields["notes"] = tuple(outputs["train"].facts["notes"])
+        fields["window"] = outputs["train"].facts["window"]
     if "evaluate" in outputs:
         fields["metrics"] = outputs["evaluate"].facts["metrics"]
         fields["comparison"] = outputs["evaluate"].json(evaluate.COMPARISON)["comparison"]

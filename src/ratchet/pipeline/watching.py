@@ -89,8 +89,13 @@ def _keep(project: Project, found: Observation) -> None:
         folder.mkdir(exist_ok=True)
         for file, text in texts.items():
             partial = folder / f".{file}.{token()}"
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / file)
+            try:
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(folder / file)
+            except OSError:
+                # On a full disk each look would leave another one.
+                partial.unlink(missing_ok=True)
+                raise
         for suffix in ("json", "html"):
             for old in sorted(folder.glob(f"*.{suffix}"))[:-KEPT]:
                 old.unlink(missing_ok=True)

@@ -118,6 +118,27 @@ class Workspace:
                 self._cut(snapshot, parts)
         return self._parts[snapshot.version, name]
 
+    def newer(self, snapshot: Snapshot, parts: Parts, learned: Parts) -> pl.DataFrame:
+        """The training rows that the training window leaves; in streamed mode a sample of them.
+
+        Args:
+            snapshot: the pinned version.
+            parts: as the split said (rows,).
+            learned: the same, without the training rows that are left out.
+        """
+        import numpy as np
+        import polars as pl
+
+        # Windows end at the newest row: one is told from another by how many rows it has.
+        key = snapshot.version, f"train: the newest {np.count_nonzero(learned == 0)}"
+        if key not in self._parts:
+            if self.streams(snapshot):
+                self._parts[key] = self.gather(snapshot, self.places(snapshot, learned, "train"))
+            else:
+                kept = pl.Series(learned[parts == 0] == 0)
+                self._parts[key] = self.part(snapshot, parts, "train").filter(kept)
+        return self._parts[key]
+
     def places(self, snapshot: Snapshot, parts: Parts, name: str, start: int = 0) -> np.ndarray:
         """Where the rows that :meth:`part` gives are stored (n,), ascending; from ``start`` on."""
         import numpy as np

@@ -4,10 +4,12 @@
 comparing the requirements with every installed package; with MLflow's own ``Model`` and the
 files written here it takes 0.01. The bundle itself is not copied but uploaded beside them.
 
-The input types in the signature are ``any``. MLflow refuses an integer column where a double was
-declared and a double where an integer was, although pandas turns every integer column with a
-missing value into doubles; Ratchet checks and converts the values itself, by the kinds that stand
-in the bundle's own signature (also kept as the model's metadata ``ratchet_inputs``).
+The input types in the signature are ``any``. Where types are declared, MLflow refuses an integer
+column for a double and a double for an integer, although pandas makes doubles of every integer
+column with a missing value and integers of whole numbers; of a missing truth value it makes false,
+and of missing text in ``instances`` the text "None". Ratchet checks and converts the values itself,
+by the kinds in the bundle's own signature (also the model's metadata ``ratchet_inputs``). The
+price: ``mlflow models serve``, which reads CSV only by declared types, answers 400 to it.
 """
 
 from __future__ import annotations

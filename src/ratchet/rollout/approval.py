@@ -66,9 +66,19 @@ def waiting(ledger: Ledger, version: int) -> Rollout:
     for rollout in found:
         if rollout.version == version:
             return rollout
+    champion, why = ledger.champion(), "no version does"
+    fix = f"roll it out with: ratchet rollout start {version}"
+    going = [each for each in ledger.rollouts() if each.open]
+    if found:
+        why, fix = f"version {found[0].version} does", f"ratchet approve {found[0].version}"
+    elif champion is not None and champion.version == version:
+        why, fix = "it is champion already", "see what serves with: ratchet rollout show"
+    elif going:
+        why = f"version {going[0].version} is being rolled out, and needs none now"
+        fix = "see how it stands with: ratchet rollout show"
     raise UsageError(
         f"Version {version} does not wait for an approval",
-        why=f"version {found[0].version} does" if found else "no version does",
-        fix=f"roll it out with: ratchet rollout start {version}",
+        why=why,
+        fix=fix,
         code="not_waiting",
     )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratchet.rollout.sequential import distance_bound, effect_path, log_e_path, mean_path
+from ratchet.rollout.sequential import distance_bound, effect_path, mean_path
 
 if TYPE_CHECKING:
-    from ratchet.rollout.evidence import Evidence, Quality
+    from ratchet.rollout.evidence import Evidence, Floats, Quality
     from ratchet.rollout.requests import Blocks
 
 TESTS = ("errors", "slow_95", "slow_99", "scores", "quality")
@@ -139,9 +139,15 @@ def labels_differ(quality: Quality) -> str:
     if not ours or not others:
         return ""
     shares = quality.ours_labelled / ours, quality.others_labelled / others
-    pooled = (quality.ours_labelled + quality.others_labelled) / (ours + others)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / ours + 1 / others))
-    if error == 0 or abs(shares[0] - shares[1]) <= _UNEQUAL * error:
+    # Stage by stage (Mantel and Haenszel, JNCI 22, 1959): labels may come more rarely for both.
+    strata = quality.strata or ((ours, others, quality.ours_labelled, quality.others_labelled),)
+    excess, variance = 0.0, 0.0
+    for a, b, a_known, b_known in strata:
+        if a and b:
+            pooled = (a_known + b_known) / (a + b)
+            excess += a_known - a * pooled
+            variance += pooled * (1 - pooled) * a * b / (a + b)
+    if variance == 0 or abs(excess) <= _UNEQUAL * math.sqrt(variance):
         return ""
     return (
         f"labels come for {shares[0]:.1%} of its predictions and for {shares[1]:.1%} of the "
@@ -161,17 +167,26 @@ def _plain_stops(evidence: Evidence) -> Iterator[Finding]:
         count >= _NOT_FINITE,
         f"{count} requests got no finite score from it; none from the champion",
     )
-    requests, errors = evidence.ours
-    others, their_errors = evidence.others
-    share = errors / requests if requests else 0.0
-    theirs = their_errors / others if others else 0.0
-    yield Finding(
-        "failing",
-        share,
-        _SURE_SHARE,
-        requests >= _SURE_REQUESTS and share > max(_SURE_SHARE, _SURE_TIMES * theirs),
-        f"{share:.1%} of its {requests:,} requests failed ({theirs:.1%} of the champion's)",
-    )
+    worst = max(_failing(evidence), key=lambda each: each[0] / max(each[1], _SURE_SHARE))
+    share, limit, says = worst
+    yield Finding("failing", share, limit, share > limit, says)
+
+
+def _failing(evidence: Evidence) -> Iterator[tuple[float, float, str]]:
+    """Of each stage the share of failed requests, what is too much, and the same in words.
+
+    Stage by stage, as more may fail of both versions in one of them: that is no difference.
+    """
+    for requests, errors, others, their_errors in evidence.stages or (
+        (*evidence.ours, *evidence.others),
+    ):
+        share = errors / requests if requests >= _SURE_REQUESTS else 0.0
+        theirs = their_errors / others if others else 0.0
+        says = (
+            f"{errors / max(requests, 1):.1%} of its {requests:,} requests failed "
+            f"({theirs:.1%} of the champion's)"
+        )
+        yield share, max(_SURE_SHARE, _SURE_TIMES * theirs), says
 
 
 def _of_counts(name: str, blocks: Blocks, level: float, null: float, words: str) -> Finding:
@@ -179,29 +194,46 @@ def _of_counts(name: str, blocks: Blocks, level: float, null: float, words: str)
     trials = int(blocks.trials.sum())
     if not trials:
         return Finding(name, 0.0, limit, False, f"no {words}")
-    path = log_e_path(blocks.hits, blocks.trials, blocks.share, null=null)
-    reached = float(path.max()) / math.log(10)
+    reached = blocks.log_e(null) / math.log(10)
     hits, due = int(blocks.hits.sum()), float((blocks.trials * blocks.share).sum())
     more = "" if null == 1 else f", and up to {null:g} times that is no fault"
-    says = f"{hits:,} of {trials:,} {words} were its own; its share would be {due:,.0f}{more}"
+    first = " (the first of each entity)" if blocks.further else ""
+    says = (
+        f"{hits:,} of {trials:,} {words}{first} were its own; its share would be {due:,.0f}{more}"
+    )
     return Finding(name, reached, limit, reached > limit, says)
 
 
 def _of_scores(evidence: Evidence, level: float, most: float) -> Finding:
-    ours, others = evidence.scores
+    """The step in which the scores are proven furthest apart.
+
+    Each step for itself, at level a / (j (j + 1)) in the j-th, which sums to a: the scores of
+    everybody may move from step to step, while the share does.
+    """
+    furthest, bound = 0.0, 0.0
+    for place, (ours, others) in enumerate(evidence.scores, start=1):
+        apart = _apart(ours, others, level / (place * (place + 1)))
+        if apart[1] >= bound:
+            bound = apart[1]
+            furthest = apart[0]
+    says = (
+        f"its scores are {furthest:.3f} from the champion's (Kolmogorov-Smirnov; at least "
+        f"{bound:.3f}, allowed {most:g})"
+    )
+    return Finding("scores", bound, most, bound > most, says)
+
+
+def _apart(ours: Floats, others: Floats, level: float) -> tuple[float, float]:
+    """The largest distance of one class's scores, and its lower bound."""
     width = ours.shape[1]
     furthest, bound = 0.0, 0.0
     for place in range(width):
         mine, theirs = (each[:, place] for each in (ours, others))
         mine, theirs = (each[np.isfinite(each)] for each in (mine, theirs))
         # Two classes' scores say the same thing twice.
-        apart = distance_bound(mine, theirs, level / max(1, width if width > 2 else 1))
-        furthest, bound = max(furthest, apart[0]), max(bound, apart[1])
-    says = (
-        f"its scores are {furthest:.3f} from the champion's (Kolmogorov-Smirnov; at least "
-        f"{bound:.3f}, allowed {most:g})"
-    )
-    return Finding("scores", bound, most, bound > most, says)
+        found = distance_bound(mine, theirs, level / max(1, width if width > 2 else 1))
+        furthest, bound = max(furthest, found[0]), max(bound, found[1])
+    return furthest, bound
 
 
 def _of_mean(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ratchet.errors import ConflictError, EnvironmentFault, UsageError
 from ratchet.ledger.rollouts import BEFORE, Begin, Move, Rollout, Strategy
+from ratchet.rollout.meanwhile import LOOP, overtaken, put_back
 
 if TYPE_CHECKING:
     from ratchet.alerts.settings import Occasion
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from ratchet.registry.promotion import AliasRegistry
     from ratchet.rollout.canary import Finding, Verdict
 
-LOOP: Final = "rollout"
-"""Who acts when nobody does by hand."""
 
 Tell = Callable[["Occasion", str, Rollout], "Sequence[Notice]"]
 """Makes the alerts of something that happened to a rollout, given why."""
-Did = Literal["widened", "promoted", "rolled_back", "held", "waits", "ended", "clean"]
+Did = Literal["widened", "promoted", "rolled_back", "held", "waits", "ended", "clean", "began_anew"]
 
 
 def tell_nobody(occasion: Occasion, reason: str, rollout: Rollout) -> Sequence[Notice]:
@@ -42,7 +41,8 @@ class Step:
 
     Attributes:
         did: ``held``: it was looked at, and stays; ``waits``: for an approval; ``ended``: what
-            serves was changed by somebody else; ``clean``: the watch found nothing.
+            serves was changed by somebody else; ``clean``: the watch found nothing;
+            ``began_anew``: the step did, as the clock was put back.
         rollout: as it is now.
         findings: what it was decided on.
         behind: why MLflow's aliases are behind, if they are.
@@ -120,7 +120,12 @@ def advance(
     if rollout is None:
         return None
     try:
-        step = _overtaken(ledger, rollout) or _look(ledger, rollout, lake, classes, now, tell)
+        if (move := overtaken(ledger, rollout)) is not None:
+            step = Step("ended", ledger.move_rollout(move), move.reason)
+        elif (move := put_back(rollout, now)) is not None:
+            step = Step("began_anew", ledger.move_rollout(move), move.reason)
+        else:
+            step = _look(ledger, rollout, lake, classes, now, tell)
     except ConflictError as error:
         if error.name not in ("rollout_moved", "traffic_changed", "champion_changed"):
             raise
@@ -231,28 +236,6 @@ def next_step(
         return ledger.move_rollout(move, notices=tell("promoted", reason, rollout))
     move = replace(move, status="running", stage=place, share=steps[place], serves="canary")
     return ledger.move_rollout(move)
-
-
-def _overtaken(ledger: Ledger, rollout: Rollout) -> Step | None:
-    """Ends a rollout under which somebody else changed what serves."""
-    traffic = ledger.traffic()
-    champion = None if traffic is None else traffic.champion
-    if not rollout.open:
-        if champion == rollout.version:
-            return None
-        reason = "another version serves now"
-        move = _move(rollout, LOOP, reason, watch="ended")
-    elif champion == rollout.version:
-        assert traffic is not None
-        reason = f"promoted by {traffic.by}: {traffic.reason}"
-        move = _move(rollout, LOOP, reason, status="promoted", share=100.0)
-    elif champion == rollout.previous and rollout.record in (None, traffic and traffic.seq):
-        return None
-    else:
-        told = "nothing serves" if traffic is None else f"by {traffic.by}: {traffic.reason}"
-        reason = f"what serves was changed {told}"
-        move = _move(rollout, LOOP, reason, status="aborted", share=0.0, serves="clear")
-    return Step("ended", ledger.move_rollout(move), reason)
 
 
 def _look(

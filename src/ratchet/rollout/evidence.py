@@ -15,19 +15,20 @@ import numpy as np
 import polars as pl
 
 from ratchet.data.predictions.joined import joined
+from ratchet.monitoring.lag import settled_by_kind, thirds
 from ratchet.rollout.losses import Answers, losses_of
 from ratchet.rollout.pair import ARMS, Pair, staged
 from ratchet.rollout.requests import (
     BACK,
     Blocks,
     blocks_of,
+    by_stage,
     count,
     not_finite,
     read_requests,
     slow_blocks,
     slow_limits,
 )
-from ratchet.rollout.sequential import settled_after
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,6 +52,7 @@ class Quality:
         paired: the new version's loss minus the other's on the same rows, in order.
         losses, chosen, share: of rows that one of the two answered: its loss, whether it was the
             new version, and how probable that was.
+        strata: of each stage ``ours``, ``others``, ``ours_labelled`` and ``others_labelled``.
         ours, others: predictions old enough of the new version and the other, and
             ``ours_labelled``, ``others_labelled`` of them with a label.
     """
@@ -63,6 +65,7 @@ class Quality:
     others: int = 0
     ours_labelled: int = 0
     others_labelled: int = 0
+    strata: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,11 +76,11 @@ class Evidence:
         until: what was served later is not in it.
         requests: of both versions in the stage at work.
         ours, others: requests and failed requests of the new version and of the champion since
-            the rollout began.
+            the rollout began; ``stages``: the same of each stage.
         not_finite: failed requests of the new version without a finite score, where the champion
             had none then nor in the week before; else 0.
         broken: why the new version does not load on a server; empty when it does.
-        scores: of the new version and of the champion: each (n, k).
+        scores: of each step, of the new version and of the champion: each (n, k).
         settled: what later looks go on with: limits of what is slow, and the age of labels.
     """
 
@@ -85,14 +88,13 @@ class Evidence:
     requests: int = 0
     ours: tuple[int, int] = (0, 0)
     others: tuple[int, int] = (0, 0)
+    stages: tuple[tuple[int, int, int, int], ...] = ()
     not_finite: int = 0
     broken: str = ""
     errors: Blocks = field(default_factory=Blocks.none)
     slow95: Blocks = field(default_factory=Blocks.none)
     slow99: Blocks = field(default_factory=Blocks.none)
-    scores: tuple[Floats, Floats] = field(
-        default_factory=lambda: (np.zeros((0, 1)), np.zeros((0, 1)))
-    )
+    scores: tuple[tuple[Floats, Floats], ...] = ()
     quality: Quality = field(default_factory=Quality)
     settled: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,6 +124,7 @@ def gather(lake: Lake, pair: Pair, now: datetime, *, broken: str = "") -> Eviden
         requests=requests.filter(pl.col("at") >= stage.since).height,
         ours=count(requests, True),
         others=count(requests, False),
+        stages=by_stage(requests),
         not_finite=not_finite(lake, pair, began - BACK, until),
         broken=broken,
         errors=blocks_of(requests, pl.col("failed")),
@@ -155,18 +158,27 @@ def _firsts(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(who.is_first_distinct())
 
 
-def _scores(rows: pl.DataFrame, pair: Pair) -> tuple[Floats, Floats]:
-    """Scores of the same time, of the classes of the new version in its order."""
+def _scores(rows: pl.DataFrame, pair: Pair) -> tuple[tuple[Floats, Floats], ...]:
+    """Scores of each step, of the classes of the new version in its order.
+
+    Before the first step those of the rows that both scored.
+    """
     if pair.promoted is not None:
         rows = rows.filter(pl.col("at") < pair.promoted)
+    rows = staged(rows, pair)
     answered = rows.filter(pl.col("of").is_null())
-    live = [stage.since for stage in pair.stages if stage.number >= 0]
-    if live:
-        firsts = _firsts(answered.filter(pl.col("at") >= live[0]))
-        ours, others = firsts.filter("new"), firsts.filter(~pl.col("new"))
-    else:
-        ours = _firsts(rows.filter(pl.col("new") & pl.col("of").is_not_null()))
-        others = _firsts(answered.filter(~pl.col("new")))
+    live = answered.filter(pl.col("stage") >= 0)
+    if live.height or any(stage.number >= 0 for stage in pair.stages):
+        steps = live.partition_by("place", maintain_order=True)
+        return tuple(
+            _by_class(firsts.filter("new"), firsts.filter(~pl.col("new")), pair)
+            for firsts in map(_firsts, steps)
+        )
+    ours = _firsts(rows.filter(pl.col("new") & pl.col("of").is_not_null()))
+    return (_by_class(ours, _firsts(answered.filter(~pl.col("new"))), pair),)
+
+
+def _by_class(ours: pl.DataFrame, others: pl.DataFrame, pair: Pair) -> tuple[Floats, Floats]:
     classes = pair.classes[pair.version]
     return (
         Answers.of(ours, classes).scores,
@@ -191,16 +203,18 @@ def label_age(lake: Lake, pair: Pair, now: datetime) -> dict[str, Any]:
     )
     if known.height < _LEAST_LABELS:
         return {}
-    group = pl.col("outcome")
-    if not pair.classes[pair.previous]:
-        group = group.cast(pl.Float64, strict=False).qcut(3, allow_duplicates=True).cast(pl.String)
-    ages = []
-    for _, part in known.with_columns(group.alias("group")).group_by("group"):
-        delay = part["delay"].dt.total_microseconds().to_numpy() / 1e6
-        age = (pl.Series([now]) - part["at"]).dt.total_microseconds().to_numpy() / 1e6
-        ages.append(settled_after(delay, age))
+    if pair.classes[pair.previous]:
+        kinds = known["outcome"].rank("dense").to_numpy()
+    else:
+        known = known.with_columns(pl.col("outcome").cast(pl.Float64, strict=False))
+        known = known.drop_nulls("outcome")
+        if not known.height:
+            return {}
+        kinds = thirds(known["outcome"].to_numpy())
+    delay = known["delay"].dt.total_microseconds().to_numpy() / 1e6
+    age = (pl.Series([now]) - known["at"]).dt.total_microseconds().to_numpy() / 1e6
     # A class that is hardly known yet says nothing; the others wait for it as long as they do.
-    told = [age for age in ages if age is not None]
+    told = [age for age in settled_by_kind(delay, age, kinds).values() if age is not None]
     return {"labels_after": max(told)} if told else {}
 
 
@@ -224,7 +238,17 @@ def _quality(rows: pl.DataFrame, pair: Pair, labels_after: float | None, now: da
         others=sides[1].height,
         ours_labelled=int(sides[0]["labelled"].sum()),
         others_labelled=int(sides[1]["labelled"].sum()),
+        strata=_strata(split),
     )
+
+
+def _strata(split: pl.DataFrame) -> tuple[tuple[int, int, int, int], ...]:
+    """Of each stage, of the new version and the other: rows, and rows with a label."""
+    new, known = pl.col("new"), pl.col("labelled")
+    counts = (new.sum(), (~new).sum(), (new & known).sum(), (~new & known).sum())
+    named = [each.alias(str(place)) for place, each in enumerate(counts)]
+    found = split.group_by("place", maintain_order=True).agg(named).drop("place")
+    return tuple((int(a), int(b), int(c), int(d)) for a, b, c, d in found.iter_rows())
 
 
 def _in_split(rows: pl.DataFrame, pair: Pair) -> pl.DataFrame:

@@ -125,7 +125,8 @@ def check_winner(ledger: Ledger, found: Experiment, *, force: bool = False) -> N
         stands = found.verdict or f"nothing yet, it is {found.status}"
         raise ConflictError(
             f"Version {found.b} is not promoted: the experiment {found.name} says {stands}",
-            why=found.reason,
+            # Of a running one it would be why it was begun.
+            why="" if found.status == "running" else found.reason,
             fix="wait for its end, or overrule it with --force --reason WHY",
             code="not_proven",
         )

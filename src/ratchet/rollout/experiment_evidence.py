@@ -14,7 +14,6 @@ from ratchet.rollout.evidence import GRACE, label_age
 from ratchet.rollout.experiment_rows import SWAP, Seen, read_seen
 from ratchet.rollout.pair import Pair, Stage
 from ratchet.rollout.requests import blocks_of, count, read_requests
-from ratchet.rollout.sequential import log_e_path
 
 if TYPE_CHECKING:
     from ratchet.data.lake import Lake
@@ -75,7 +74,7 @@ def failures(
     blocks = blocks_of(requests, pl.col("failed"))
     if not len(blocks.trials):
         return "", counts
-    highest = float(log_e_path(blocks.hits, blocks.trials, blocks.share).max())
+    highest = blocks.log_e()
     if highest <= -log(ERRORS):
         return "", counts
     return (

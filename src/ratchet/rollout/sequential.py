@@ -13,7 +13,7 @@ Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant for distributions.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -159,35 +159,3 @@ def distance_bound(
 def _radius(n: int, alpha: float, first: int) -> float:
     level = alpha * first / (n * (n + 1.0))
     return float(np.sqrt(np.log(2.0 / level) / (2.0 * n)))
-
-
-def settled_after(
-    delays: npt.ArrayLike, ages: npt.ArrayLike, coverage: float = 0.9, *, least: int = 20
-) -> float | None:
-    """The delay within which ``coverage`` of all labels come, from those that came so far.
-
-    Young predictions can only show short delays. That is allowed for: the distribution is
-    estimated backwards from the longest delay, at each among those predictions that were old
-    enough to show it (the product-limit estimator for right-truncated times; Lagakos, Barraj and
-    De Gruttola, *Biometrika* 75, 1988). Delays longer than any prediction is old stay unknown.
-
-    Args:
-        delays: of the labels that came, (n,), seconds.
-        ages: of their predictions now, not less than the delays.
-        least: predictions that must be old enough to show a delay.
-
-    Returns:
-        Seconds; None with fewer than ``least`` labels.
-    """
-    d, age = np.sort(np.asarray(delays, float)), np.sort(np.asarray(ages, float))
-    if len(d) < least:
-        return None
-    times, counts = np.unique(d, return_counts=True)
-    old_enough = np.searchsorted(d, times, side="right") - np.searchsorted(age, times, side="left")
-    keep = old_enough >= least
-    if not keep.any():
-        return None
-    times, counts, old_enough = times[keep], counts[keep], old_enough[keep]
-    later = np.cumprod((1.0 - counts / old_enough)[::-1])[::-1]
-    within: Any = np.append(later[1:], 1.0)
-    return float(times[int(np.argmax(within >= coverage))])

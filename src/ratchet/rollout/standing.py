@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ratchet.ledger.health import FAILED, RECOVERED
 from ratchet.ledger.rollouts import CHANGED, Rollout
+from ratchet.ledger.tables import moment
 from ratchet.rollout.pair import Pair, Stage, stages_of
 
 if TYPE_CHECKING:
+    from ratchet.ledger.events import Event
     from ratchet.ledger.reader import LedgerReader
     from ratchet.rollout.canary import Finding, Verdict
     from ratchet.rollout.evidence import Evidence
@@ -42,10 +45,22 @@ def stages(ledger: LedgerReader, rollout: Rollout) -> tuple[Stage, ...]:
         facts = event.facts
         if facts["rollout_id"] != rollout.rollout_id:
             continue
-        stage = Stage(event.at, facts["stage"], facts["share"] / 100.0)
-        if not found or (found[-1].number, found[-1].share) != (stage.number, stage.share):
-            found.append(stage)
+        stage = Stage(_since(event, found), facts["stage"], facts["share"] / 100.0)
+        if not found or found[-1] != stage:
+            # What began later than this was noted before the clock was put back.
+            found = [each for each in found if each.since <= stage.since] + [stage]
     return stages_of(found)
+
+
+def _since(event: Event, known: Sequence[Stage]) -> datetime:
+    """When the stage of a change began."""
+    facts = event.facts
+    if "stage_started" in facts:
+        return moment(facts["stage_started"])
+    # Written by an earlier Ratchet.
+    now = facts["stage"], facts["share"] / 100.0
+    same = bool(known) and (known[-1].number, known[-1].share) == now
+    return known[-1].since if same else event.at
 
 
 def broken(ledger: LedgerReader, rollout: Rollout, version: int) -> str:

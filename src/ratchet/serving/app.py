@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from ratchet import clock
 from ratchet.config.durations import parse_duration, parse_size
 from ratchet.errors import EnvironmentFault, RatchetError
-from ratchet.serving.http import Answer, ProblemError, Request, Route, Routes, Scope
+from ratchet.serving.http import (
+    SECURITY_HEADERS,
+    Answer,
+    ProblemError,
+    Request,
+    Route,
+    Routes,
+    Scope,
+)
 
 if TYPE_CHECKING:
     from ratchet.serving.service import Service
@@ -27,13 +35,6 @@ Access: TypeAlias = Callable[[Request, Answer, float], None]
 
 _log = logging.getLogger("ratchet.serving")
 _TRAIL = re.compile(rb"[A-Za-z0-9_.:+/=-]{1,128}")
-
-SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Sent with every answer; a page sets its own ``content-security-policy``."""
 
 
 class Guard(Protocol):

@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+
+from ratchet.serving.http import SECURITY_HEADERS, ProblemError
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -187,13 +188,14 @@ class Connection(HttpToolsProtocol):
 class _Whole:
     """Sends the head of an answer along with its body: one call of the system instead of two.
 
-    Measured, answers to single rows: a tenth of what a request costs.
+    Measured, answers to single rows: 2 to 3 % of what a request costs.
     """
 
     __slots__ = ("_cycle", "_head", "_transport")
 
     def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-        self._cycle, self._transport = cycle, transport
+        self._cycle: RequestResponseCycle | None = cycle
+        self._transport = transport
         self._head: bytes | None = None
 
     def write(self, data: bytes) -> None:
@@ -201,8 +203,11 @@ class _Whole:
         if self._head:
             self._transport.writelines((self._head, data))
             self._head = b""
-        elif self._head is None and self._cycle.response_started:
+        elif self._head is None and self._cycle is not None and self._cycle.response_started:
             self._head = data
+            # It holds this: a circle would leave every request to the collector, which then
+            # takes tens of milliseconds at a time.
+            self._cycle = None
         else:
             self._transport.write(data)
 
@@ -218,14 +223,13 @@ class _Whole:
 
 
 def _problem(status: int, code: str, what: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:
-    body = msgspec.json.encode(
-        {"type": "about:blank", "title": what, "status": status, "detail": what, "code": code}
-    )
+    told = ProblemError(status, code, what).answer()
     headers: list[Any] = [
         *more,
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-type", told.type),
+        (b"content-length", str(len(told.body)).encode()),
+        *SECURITY_HEADERS,
         (b"connection", b"close"),
     ]
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return STATUS_LINE[status] + lines + b"\r\n" + body
+    return STATUS_LINE[status] + lines + b"\r\n" + told.body

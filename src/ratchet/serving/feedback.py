@@ -24,6 +24,8 @@ Known = dict[tuple[bool, "Label"], "Label"]
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive means UTC, as canonical values are
 _MICROSECOND: Final = timedelta(microseconds=1)
+_AHEAD: Final = 300_000_000
+"""Microseconds that the clock of who tells may go before ours."""
 _LONGEST: Final = 500
 _SHOWN: Final = 20
 
@@ -102,8 +104,8 @@ def _decode_many(body: bytes, first: msgspec.ValidationError) -> list[Told]:
 def _record(item: Told, label: Label, at: int, where: str, privacy: Privacy) -> Feedback:
     prediction = _text(item.prediction_id, f"{where}prediction_id")
     entity = _text(item.entity, f"{where}entity")
-    time = _moment(item.time, f"{where}time")
-    observed = _moment(item.observed_at, f"{where}observed_at")
+    time = _past(item.time, at, f"{where}time")
+    observed = _past(item.observed_at, at, f"{where}observed_at")
     if (prediction is None) == (entity is None):
         raise ProblemError(
             422,
@@ -172,6 +174,21 @@ def _text(value: str | int | UnsetType, field: str) -> str | None:
             422, "wrong_type", f"It must hold 1 to {_LONGEST} characters", field=field
         )
     return text
+
+
+def _past(value: str | UnsetType, at: int, field: str) -> int | None:
+    """A moment that has been: what is to come would be joined to predictions not made yet."""
+    moment = _moment(value, field)
+    if moment is not None and moment > at + _AHEAD:
+        raise ProblemError(
+            422,
+            "time_in_the_future",
+            "The time has not come yet",
+            fix="send when the label was observed, and the time of the prediction it speaks of; "
+            "times without a zone are taken as UTC",
+            field=field,
+        )
+    return moment
 
 
 def _moment(value: str | UnsetType, field: str) -> int | None:

@@ -102,8 +102,9 @@ class Mover:
                 stdout=out,
                 stderr=err,
                 env=environment,
-                # Ctrl-C on the terminal is for the server, which knows how to end.
-                start_new_session=True,
+                # Ctrl-C on the terminal is for the server, which knows how to end. The session
+                # stays the server's: Linux heeds niceness only inside of one (autogroup).
+                process_group=0,
             )
         except OSError as error:
             self._note_failure(error.strerror or str(error))

@@ -96,6 +96,12 @@ def _slices(places: Places) -> list[Places]:
     return [places[start : start + MOST] for start in range(0, len(places), MOST)]
 
 
+def entity_of(asked: Sequence[Asked]) -> str | None:
+    """Whom rows are about, where that is one and the same."""
+    first = asked[0].entity
+    return first if all(each.entity == first for each in asked) else None
+
+
 def in_order(parts: Sequence[Part], rows: Sequence[Row]) -> list[Row]:
     """What belongs to the rows of ``parts``, in the order of the request."""
     places = [place for part in parts for place in part.places or ()]

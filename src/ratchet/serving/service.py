@@ -19,7 +19,7 @@ from ratchet.serving.desk import Desk, open_desk
 from ratchet.serving.http import ProblemError, Request
 from ratchet.serving.ids import PredictionIds
 from ratchet.serving.lane import UnansweredError
-from ratchet.serving.parts import Part, divide, in_order, names_of
+from ratchet.serving.parts import Part, divide, entity_of, in_order, names_of
 from ratchet.serving.privacy import Privacy
 from ratchet.serving.problems import too_many
 from ratchet.serving.recording import Recorder
@@ -275,8 +275,10 @@ class Service:
             raise
 
     def _note_failure(self, part: Part, code: str) -> None:
-        self._recorder.note(Failed(part.ids[0], part.at, part.lane.version, part.arm, code))
-        self.metrics.failed(part.arm, part.lane.text)
+        lane, who = part.lane, self.privacy.entity(entity_of(part.asked))
+        failed = Failed(part.ids[0], part.at, lane.version, part.arm, code, entity=who)
+        self._recorder.note(failed)
+        self.metrics.failed(part.arm, lane.text)
 
     async def _watch(self) -> None:
         """Bring the numbers up to date that another worker may be asked for."""

@@ -13,7 +13,7 @@ from ratchet import clock
 from ratchet.data.predictions.records import Failed
 from ratchet.serving.http import ProblemError
 from ratchet.serving.lane import Lane, UnansweredError
-from ratchet.serving.parts import Part
+from ratchet.serving.parts import Part, entity_of
 
 if TYPE_CHECKING:
     from ratchet.serving.codec import Asked
@@ -100,8 +100,9 @@ class Shadowing:
                 faults = [await self._score(lane, [alone]) for alone in taken]
             else:
                 faults = [fault]
-            for code in filter(None, faults):
-                self._failed(lane, code)
+            for some, code in zip(taken, faults, strict=False):
+                if code:
+                    self._failed(lane, code, some)
 
     async def _score(self, lane: Lane, taken: Sequence[_Shadowed]) -> str:
         """Score and log; the fault's code where that does not work, else empty."""
@@ -127,8 +128,9 @@ class Shadowing:
             self._metrics.answered(SHADOW, lane.text, len(asked))
         return ""
 
-    def _failed(self, lane: Lane, code: str) -> None:
+    def _failed(self, lane: Lane, code: str, rows: _Shadowed) -> None:
         at = clock.micros()
         (own,) = self._ids.take(at, 1)
-        self._recorder.note(Failed(own, at, lane.version, SHADOW, code))
+        who = self._recorder.privacy.entity(entity_of(rows.asked))
+        self._recorder.note(Failed(own, at, lane.version, SHADOW, code, entity=who))
         self._metrics.failed(SHADOW, lane.text)

@@ -25,6 +25,8 @@ class Site:
         id: the column that names a row's entity, if there is one.
         time: the column that says when, if there is one.
         target: the column that is predicted; a request that holds it is refused.
+        open_ledger: opens the ledger, which is there: making one in place of one that is gone
+            would forget the keys, and whatever serves.
         hash_key: the key of hashed columns, when one is set.
     """
 

@@ -17,14 +17,10 @@ import polars as pl
 from ratchet.data.roles import Roles
 from ratchet.data.schema import TableSchema
 from ratchet.data.task import Task
-from ratchet.errors import ConfigError
 from ratchet.features.settings import FeaturesSettings
-from ratchet.training.algorithms.catalogue import (
-    Candidate,
-    algorithms_for,
-    resolve_candidates,
-)
+from ratchet.training.algorithms.catalogue import resolve_candidates
 from ratchet.training.all_rows import AllRows
+from ratchet.training.consistency import algorithms_of, require_folds
 from ratchet.training.cores import available_cores
 from ratchet.training.deadline import NEVER, Deadline
 from ratchet.training.ensemble import Limits
@@ -122,16 +118,10 @@ def fit_candidates(
     if update in ("refit", "incremental") and previous is not None:
         with job.running(deadline) as setting:
             return renew(setting, previous, incremental=update == "incremental")
-    candidates = resolve_candidates(_algorithms(settings, task), task.kind)
-    folds = _folds(settings, candidates)
+    candidates = resolve_candidates(algorithms_of(settings, task.kind), task.kind)
+    folds = require_folds(settings, len(candidates))
     with job.running(_by(settings, deadline)) as setting:
         return Training(setting, candidates, folds, store, warm or {}).run()
-
-
-def _algorithms(settings: TrainingSettings, task: Task) -> dict[str, dict[str, Any]]:
-    """Those of the settings; where they are the defaults, those that suit the task."""
-    usual = settings.algorithms == algorithms_for("binary")
-    return algorithms_for(task.kind) if usual else settings.algorithms
 
 
 def _weighted(everyone: AllRows, table: TrainingTable, settings: TrainingSettings) -> AllRows:
@@ -151,20 +141,3 @@ def _by(settings: TrainingSettings, deadline: Deadline) -> Deadline:
     if deadline != NEVER or tuning.seconds is None:
         return deadline
     return Deadline.after(tuning.seconds)
-
-
-def _folds(settings: TrainingSettings, candidates: Sequence[Candidate]) -> int:
-    folds = settings.folds_for(len(candidates))
-    if folds == 0 and len(candidates) > 1:
-        raise ConfigError(
-            f"{len(candidates)} algorithms cannot be compared without cross-validation",
-            fix="set `folds` to 5, or name a single algorithm",
-            where="training.tuning.folds",
-        )
-    if folds == 0 and settings.threshold.value is None:
-        raise ConfigError(
-            "A threshold cannot be chosen without cross-validation",
-            fix="set `folds` to 5, or training.threshold to a value",
-            where="training.threshold",
-        )
-    return folds

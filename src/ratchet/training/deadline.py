@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 
 from ratchet import clock
+from ratchet.errors import ConfigError
+
+MORE_TIME = "raise training.tuning.time"
+"""What to do where there was too little of it."""
 
 
 class StoppedError(Exception):
@@ -46,3 +50,10 @@ class Deadline:
 
 
 NEVER = Deadline()
+
+
+def out_of_time(what: str, why: str) -> ConfigError:
+    """The error for when there is no model because the time was up."""
+    return ConfigError(
+        what, why=why, fix=MORE_TIME, where="training.tuning.time", code="out_of_time"
+    )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TrialStatus = Literal["finished", "pruned", "stopped", "failed"]
 Origin = Literal["defaults", "warm", "portfolio", "search"]
 
+NO_TIME = "the time was up before it could be compared"
+"""The ``error`` of a candidate that was dropped for want of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingEvent:

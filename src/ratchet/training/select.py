@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ratchet.data.task import Task
 from ratchet.errors import ConfigError, DataError
 from ratchet.training.blend import ENSEMBLE
-from ratchet.training.results import CandidateResult
+from ratchet.training.results import NO_TIME, CandidateResult
 from ratchet.training.scoring import LOWER_IS_BETTER, METRICS, REGRESSION_METRICS
 from ratchet.training.settings import TrainingSettings
 
@@ -32,12 +32,16 @@ TIE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best candidate, the metric that chose it, all by it from the best down, and why."""
+    """The best candidate, the metric that chose it, all by it from the best down, and why.
+
+    ``alone``: others were asked for, and it was compared with none of them.
+    """
 
     best: CandidateResult
     metric: str
     ranking: tuple[str, ...]
     reason: str
+    alone: bool = False
 
 
 def selection_metric(settings: TrainingSettings, task: Task) -> str:
@@ -77,23 +81,31 @@ def _metric_for(given: str, task: Task, where: str) -> str:
     return given
 
 
-def choose_best(results: Sequence[CandidateResult], metric: str, ensemble: str = "") -> Choice:
+def choose_best(
+    results: Sequence[CandidateResult],
+    metric: str,
+    ensemble: str = "",
+    asked: Sequence[CandidateResult] = (),
+) -> Choice:
     """The candidate with the best mean of ``metric`` over the folds; ties go to the simpler.
 
     An ensemble among them is the choice whatever its mean: it is only there when it is better by
     more than chance, which ``ensemble`` says. Without cross-validation the first candidate is.
+
+    Args:
+        results: those that can be chosen from.
+        metric: what is compared.
+        ensemble: why the ensemble is better, if there is one.
+        asked: all that were asked for, where more were than ``results``.
 
     Raises:
         DataError: no fold could be scored with this metric.
     """
     trained = [result for result in results if result.status == "ok"]
     if trained and not any(result.cv for result in trained):
-        reason = (
-            "the only candidate"
-            if len(trained) == 1
-            else "the first candidate: there was no time to compare them"
-        )
-        return Choice(trained[0], metric, (trained[0].name,), reason)
+        late = _late(trained[0], asked or results)
+        only = "the only candidate" + (" that could be trained" if len(results) > 1 else "")
+        return Choice(trained[0], metric, (trained[0].name,), late or only, bool(late))
     scored = [result for result in trained if metric in result.cv]
     if not scored:
         raise DataError(
@@ -109,7 +121,23 @@ def choose_best(results: Sequence[CandidateResult], metric: str, ensemble: str =
     reason = f"best mean {metric} over {folds} folds: {mean:.4f} ± {deviation:.4f}"
     if best.algorithm == ENSEMBLE and ensemble:
         reason += f"; {ensemble}"
-    return Choice(best, metric, tuple(result.name for result in ranked), reason)
+    late = _late(ranked[-1], asked or results)
+    if late:
+        reason += f"; {late}"
+    return Choice(best, metric, tuple(result.name for result in ranked), reason, bool(late))
+
+
+def _late(only: CandidateResult, asked: Sequence[CandidateResult]) -> str:
+    """What to say of a candidate that was compared with no other, for want of time; else nothing.
+
+    One that was given up because it was far behind was compared.
+    """
+    others = [result for result in asked if result.name not in (only.name, ENSEMBLE)]
+    late = sum(result.error == NO_TIME for result in others)
+    if not late or any(result.status != "failed" and result.error != NO_TIME for result in others):
+        return ""
+    of_them = "the others" if late == len(others) else f"{late} of the others"
+    return f"1 of {len(others) + 1} candidates; the time was up for {of_them}"
 
 
 def _rank(result: CandidateResult, metric: str) -> tuple[bool, int, int, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,6 +26,13 @@ MetricName = Literal[
 Update = Literal["refit", "incremental", "retune", "auto"]
 DEFAULT_FOLDS = 5
 DEFAULT_TIME = "60s"
+_ROWS: Final = re.compile(r"\s*([1-9][0-9_]*)\s*(rows?)?\s*\Z")
+
+
+def window_rows(window: str | int) -> int | None:
+    """The number of rows that a training window names; None for another kind of window."""
+    rows = _ROWS.match(str(window))
+    return None if rows is None else int(rows[1])
 
 
 class TuningSettings(Section):
@@ -63,6 +71,13 @@ class TuningSettings(Section):
         if folds == 1:
             raise ValueError("one fold leaves no rows to train on: use 0, or 2 and more")
         return folds
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _has_a_unit(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ValueError(f"a time needs a unit: write {value:g}s or {value:g}m")
+        return value
 
     @field_validator("time")
     @classmethod
@@ -203,6 +218,15 @@ class TrainingSettings(Section):
             "a weight by class (a class not named counts 1), or none."
         ),
     )
+    window: str | int = Field(
+        default="auto",
+        description=(
+            "Which of the training rows are learned from, by data.time: all; the newest of a "
+            "time (90d) or of a number (50000rows); auto: all, or the newest half, quarter, eighth "
+            "or sixteenth where that is better on the newest of them by more than chance. Test "
+            "rows stay as they are."
+        ),
+    )
     memory: str | None = Field(
         default=None,
         description=(
@@ -235,12 +259,32 @@ class TrainingSettings(Section):
             raise ValueError("a class weight is a number above 0")
         return given
 
+    @field_validator("window")
+    @classmethod
+    def _is_window(cls, value: str | int) -> str | int:
+        if value in ("all", "auto") or window_rows(value) is not None:
+            return value
+        try:
+            parse_duration(str(value))
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is no window: write all, auto, a duration such as 90d, or a number "
+                "of rows such as 50000rows"
+            ) from None
+        return value
+
     @field_validator("memory")
     @classmethod
     def _is_size(cls, value: str | None) -> str | None:
         if value is not None:
             parse_size(value)
         return value
+
+    @property
+    def budget(self) -> float | None:
+        """The seconds that a run promises to take; None without a limit."""
+        tuning = self.tuning
+        return None if tuning == "off" or not tuning.searches else tuning.seconds
 
     @property
     def memory_bytes(self) -> int | None:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ratchet.config.durations import parse_duration
+from ratchet.triggers.cases import case_of, look_closer, since_when
 from ratchet.triggers.expression import evaluate, names_of
 from ratchet.triggers.facts import Facts
 from ratchet.triggers.policies import Rule, evaluate_rules, follow_up
 from ratchet.triggers.settings import RULES, TriggersSettings
-from ratchet.triggers.verdicts import Decision, Fire, Investigate, RuleVerdict, Skip, Verdict
+from ratchet.triggers.verdicts import Decision, Fire, RuleVerdict, Skip, Verdict
 
 MOST_ATTEMPTS = 3
 """How often a run that was left open is gone on with."""
@@ -28,7 +29,7 @@ def decide(policy: TriggersSettings, facts: Facts) -> Decision:
     """What to do, given what is known. Pure: the same facts give the same decision and key."""
     rules = evaluate_rules(policy, facts)
     follow = follow_up(policy, facts)
-    holding = {rule.name: _since(rule, facts) for rule in rules if rule.holds}
+    holding = {rule.name: since_when(rule, facts) for rule in rules if rule.holds}
     ready = tuple(rule for rule in rules if rule.holds and not _waits(policy, rule, facts))
     wanted = _combined(policy, ready, facts)
     verdict = _first_of(policy, facts, rules, follow, wanted)
@@ -62,10 +63,22 @@ def _first_of(
     block = _block(policy, facts)
     if again is not None:
         if block is not None:
-            return Skip(f"{again.trigger}: {again.reason}; but {block.reason}", block.until)
+            return Skip(f"{_named(again)}; but {block.reason}", block.until)
         return _not_yet(facts, again) or again
     until = _soonest(policy, facts, (*rules, follow) if follow is not None else rules)
-    return _investigate(policy, facts, rules, block, until) or Skip(_nothing(rules), until)
+    odd = [
+        rule
+        for rule in sorted(rules, key=_place)
+        if rule.holds and rule.action == "investigate" and not _waits(policy, rule, facts)
+    ]
+    return look_closer(policy, facts, odd, block, until) or Skip(_nothing(rules), until)
+
+
+def _named(fire: Fire) -> str:
+    """What is wanted and why; the reason of rules names them already."""
+    first = fire.trigger.partition("+")[0]
+    named = fire.reason.startswith(f"{first}: ")
+    return fire.reason if named else f"{fire.trigger}: {fire.reason}"
 
 
 # -- what goes before the rules ------------------------------------------------------------
@@ -179,24 +192,6 @@ def _place(rule: Rule) -> int:
     return RULES.index(rule.name) if rule.name in RULES else len(RULES)
 
 
-def _investigate(
-    policy: TriggersSettings,
-    facts: Facts,
-    rules: Sequence[Rule],
-    block: Skip | None,
-    until: datetime | None,
-) -> Investigate | None:
-    found = [
-        rule
-        for rule in rules
-        if rule.holds and rule.action == "investigate" and not _waits(policy, rule, facts)
-    ]
-    fire = _fire([rule for rule in found if rule.key not in facts.answered], facts)
-    if fire is None:
-        return None
-    return Investigate(fire.reason, fire.key, fire.trigger, block is None, until)
-
-
 def _block(policy: TriggersSettings, facts: Facts) -> Skip | None:
     """What holds a run back that nobody asked for."""
     if facts.rollout_in_progress:
@@ -222,16 +217,11 @@ def _block(policy: TriggersSettings, facts: Facts) -> Skip | None:
 # -- small things --------------------------------------------------------------------------
 
 
-def _since(rule: Rule, facts: Facts) -> datetime:
-    """Since when the rule holds; a time in the future is one that a clock put back left."""
-    return min(facts.holding.get(rule.name, facts.at), facts.at)
-
-
 def _waits(policy: TriggersSettings, rule: Rule, facts: Facts) -> bool:
     """Whether the rule must hold for longer first."""
     if policy.debounce is None or rule.key.startswith("schedule:"):
         return False
-    return facts.at - _since(rule, facts) < parse_duration(policy.debounce)
+    return facts.at - since_when(rule, facts) < parse_duration(policy.debounce)
 
 
 def _still_wanted(facts: Facts, verdict: Verdict, wanted: Fire | None) -> bool:
@@ -246,13 +236,23 @@ def _told(policy: TriggersSettings, rule: Rule, facts: Facts) -> RuleVerdict:
     reason, fired = rule.reason, rule.holds
     if rule.holds and _waits(policy, rule, facts):
         fired = False
-        reason = f"{reason}; holds since {_since(rule, facts):%H:%M} UTC, {policy.debounce} wanted"
-    elif rule.holds and rule.key in facts.answered:
+        reason = (
+            f"{reason}; holds since {since_when(rule, facts):%H:%M} UTC, {policy.debounce} wanted"
+        )
+    elif rule.holds and (run := _answer(rule, facts)) is not None:
         fired = False
-        reason = f"{reason}; answered by run {facts.answered[rule.key]}"
+        reason = f"{reason}; answered by run {run}"
     return RuleVerdict(
         rule.name, fired, rule.holds, rule.value, rule.threshold, reason, rule.action
     )
+
+
+def _answer(rule: Rule, facts: Facts) -> str | None:
+    """The run that the rule's evidence set off, for what serves or to look closer."""
+    found = facts.answered.get(rule.key)
+    if found is None and rule.action == "investigate":
+        found = facts.answered.get(case_of(rule, facts))
+    return found
 
 
 def _nothing(rules: Sequence[Rule]) -> str:
@@ -267,5 +267,5 @@ def _soonest(policy: TriggersSettings, facts: Facts, rules: Sequence[Rule]) -> d
     times = [rule.until for rule in rules if rule.until is not None]
     if policy.debounce is not None:
         wait = parse_duration(policy.debounce)
-        times += [_since(rule, facts) + wait for rule in rules if rule.holds]
+        times += [since_when(rule, facts) + wait for rule in rules if rule.holds]
     return min((time for time in times if time > facts.at), default=None)

@@ -103,6 +103,9 @@ class DriftFacts:
         in_a_row: windows that drifted without a break, this one included.
         alarming: a column is at twice its threshold.
         reason: what drifted, in a sentence.
+        since: where the cohorts begin that the window lies in; None where nobody looked.
+        rows: predictions of the champion in these cohorts.
+        unlabelled: of these, without a label so far.
     """
 
     window: str
@@ -113,6 +116,9 @@ class DriftFacts:
     in_a_row: int = 1
     alarming: bool = False
     reason: str = ""
+    since: str | None = None
+    rows: int | None = None
+    unlabelled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,7 @@ class Facts:
     Attributes:
         at: now, UTC.
         trained: the last run that judged a model; not one that was skipped or failed, nor one
-            that the checks of the data stopped.
+            that the checks of the data stopped, nor one that only looked closer.
         last_run: the last run that ended, however.
         failures: runs in a row, up to the last one, that failed.
         rejections: runs in a row, up to the last trained one, whose model was rejected.
@@ -186,6 +192,9 @@ class Facts:
         granted: the last decision to train.
         answered: by trigger key, the run it set off.
         cooldown_until: no run before, unless somebody asks for it.
+        shadow_taken: what stands in the way of a model that only answers unseen: one that does
+            already, or one that is watched after its promotion; empty when nothing does.
+        looked_until: no other run that only looks closer before.
     """
 
     at: datetime
@@ -207,6 +216,8 @@ class Facts:
     granted: Granted | None = None
     answered: Mapping[str, str] = field(default_factory=dict)
     cooldown_until: datetime | None = None
+    shadow_taken: str = ""
+    looked_until: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, without what was only needed to find them."""

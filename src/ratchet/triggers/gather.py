@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ratchet.config.durations import parse_duration
 from ratchet.ledger.deployments import current_deployment
 from ratchet.ledger.events import Event
 from ratchet.ledger.experiments import live_experiment
@@ -22,6 +21,7 @@ from ratchet.ledger.triggers import (
     RunHead,
     last_event,
     list_heads,
+    newest_training,
 )
 from ratchet.triggers.facts import (
     Arrivals,
@@ -34,17 +34,13 @@ from ratchet.triggers.facts import (
     PastRun,
     Spent,
 )
-from ratchet.triggers.schedule import shortest_gap
+from ratchet.triggers.pauses import cooldown_until, in_a_row, looked_until
 from ratchet.triggers.settings import PERIODS, TriggersSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ratchet.ledger.reader import LedgerReader
-
-_DAY = timedelta(days=1)
-_SHORT = timedelta(minutes=15)
-_LONGEST_RETRY = 2 * _DAY
 
 
 def gather(
@@ -70,11 +66,11 @@ def gather(
         project = ledger.project
         heads = list_heads(connection, project)
         ended = [head for head in heads if head.outcome is not None]
-        trained = next((head for head in ended if head.trained), None)
+        champion = _champion(connection, project)
+        trained = newest_training(connection, project, ended)
         evaluated = last_event(connection, project, EVALUATED)
         if observed is None:
             observed = _observed(last_event(connection, project, MONITORED))
-        champion = _champion(connection, project)
         observed = observed.about(None if champion is None else champion.version)
         running = busy or _running(connection, project)
         past = None if trained is None else _past(trained, _rows(connection, project, trained))
@@ -85,8 +81,10 @@ def gather(
             champion=champion,
             trained=past,
             last_run=_past(ended[0]) if ended else None,
-            failures=_in_a_row(ended, "failed"),
-            rejections=_in_a_row([head for head in ended if head.trained], "rejected"),
+            failures=in_a_row(ended, "failed"),
+            rejections=in_a_row(
+                [head for head in ended if head.trained and not head.only_looks], "rejected"
+            ),
             open_run=None if running else _open(heads, granted),
             arrivals=arrivals,
             drift=observed.drift,
@@ -99,54 +97,10 @@ def gather(
             manual=_manual(last_event(connection, project, REQUESTED)),
             granted=granted,
             answered=_answered(heads),
-            cooldown_until=_cooldown(policy, ended, observed, now),
+            cooldown_until=cooldown_until(policy, ended, trained, observed, now),
+            shadow_taken=_shadow(connection, project),
+            looked_until=looked_until(policy, ended, observed, now),
         )
-
-
-def cooldown_of(
-    policy: TriggersSettings, trained: RunHead | None, observed: Observed, now: datetime
-) -> timedelta:
-    """How long nothing trains after a training began."""
-    if policy.cooldown is None:
-        return timedelta(0)
-    if policy.cooldown != "auto":
-        return parse_duration(policy.cooldown)
-    seen = observed.performance
-    training = timedelta(seconds=3 * ((trained.seconds if trained else None) or 0.0))
-    lag = None if seen is None else seen.label_lag
-    longest = max(_DAY, training, lag or timedelta(0))
-    if policy.combine != "any":
-        return longest
-    gap = shortest_gap([(each.cron, each.timezone) for each in policy.schedule], now)
-    return longest if gap is None else min(longest, gap * 3 / 4)
-
-
-def _cooldown(
-    policy: TriggersSettings, ended: Sequence[RunHead], observed: Observed, now: datetime
-) -> datetime | None:
-    trained = next((head for head in ended if head.trained), None)
-    until = []
-    if trained is not None:
-        length = cooldown_of(policy, trained, observed, now)
-        until.append(_after(trained.started, length, now))
-    last = ended[0] if ended else None
-    if last is not None and not last.trained and last.outcome != "skipped":
-        assert last.finished is not None
-        until.append(_after(last.finished, _pause(policy, ended), now))
-    known = [moment for moment in until if moment is not None]
-    return max(known, default=None)
-
-
-def _after(start: datetime, length: timedelta, now: datetime) -> datetime | None:
-    # A start further in the future than any pause was written by a clock that was wrong.
-    return None if not length or start > now + length else start + length
-
-
-def _pause(policy: TriggersSettings, ended: Sequence[RunHead]) -> timedelta:
-    """After a run without a model: twice as long after each failure in a row."""
-    first = _SHORT if policy.retry is None else parse_duration(policy.retry.after)
-    failures = _in_a_row(ended, "failed")
-    return min(_LONGEST_RETRY, first * (1 << min(max(failures - 1, 0), 20)))
 
 
 def _champion(connection: Connection, project: str) -> Champion | None:
@@ -177,15 +131,6 @@ def _rows(connection: Connection, project: str, head: RunHead) -> int | None:
     return rows
 
 
-def _in_a_row(heads: Sequence[RunHead], outcome: str) -> int:
-    count = 0
-    for head in heads:
-        if head.outcome != outcome:
-            break
-        count += 1
-    return count
-
-
 def _open(heads: Sequence[RunHead], granted: Granted | None) -> OpenRun | None:
     head = next((head for head in heads if head.status == "running"), None)
     if head is None:
@@ -204,10 +149,21 @@ def _running(connection: Connection, project: str) -> str:
 
 def _rollout(connection: Connection, project: str) -> str:
     found = live_rollout(connection, project)
-    if found is not None and found.open:
+    if found is not None and found.open and not found.only_looks:
         return f"version {found.version}, {found.status}"
     trial = live_experiment(connection, project)
     return f"the experiment {trial.name}" if trial is not None and trial.open else ""
+
+
+def _shadow(connection: Connection, project: str) -> str:
+    found = live_rollout(connection, project)
+    if found is None:
+        return ""
+    if not found.open:
+        return f"version {found.version} is watched after its promotion"
+    if found.status == "awaiting_approval":
+        return f"version {found.version} waits for `ratchet approve {found.version}`"
+    return f"version {found.version} is looked at already"
 
 
 def _manual(event: Event | None) -> Manual | None:

@@ -23,6 +23,8 @@ FALLING = frozenset({"performance", "regret", "estimated", "drift"})
 """The rules that a follow-up comes after."""
 
 _DAY = timedelta(days=1)
+_APART = timedelta(minutes=5)
+"""The clocks of machines that share a ledger differ by less."""
 _LONGEST_BACKOFF = 30 * _DAY
 
 
@@ -235,7 +237,9 @@ def _schedule(schedule: ScheduleSettings, facts: Facts) -> Rule:
     if due is None or looked is None or due <= min(looked, facts.at):
         return waiting
     run = facts.last_run
-    if run is not None and not schedule.set and run.outcome != "failed" and run.started >= due:
+    # A run of the future was noted before the clock was put back: it answers nothing of now.
+    done = run is not None and due <= run.started <= facts.at + _APART
+    if run is not None and done and not schedule.set and run.outcome != "failed":
         return waiting
     return Rule(
         schedule.name, True, f"{due:%Y-%m-%d %H:%M} UTC", said,

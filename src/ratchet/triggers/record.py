@@ -57,7 +57,7 @@ def record_decision(
     state = state_of(decision)
     if before is None:
         before = _last(ledger)
-    if before is not None and not isinstance(decision.verdict, Fire):
+    if before is not None and decision.run is None:
         # A clock that was put back waits for nothing.
         recent = timedelta(0) <= facts.at - before.at < AT_LEAST
         if before.state == state and recent:
@@ -94,19 +94,19 @@ def _word(decision: Decision) -> str:
 
 def _granted(ledger: Ledger, facts: Facts, decision: Decision) -> dict[str, Any] | None:
     """The last decision to train: this one, or the one that was known before."""
-    verdict, before = decision.verdict, facts.granted
+    fire, before = decision.run, facts.granted
     newest = ledger.runs(1)
     after = newest[0].run_id if newest else None
-    if isinstance(verdict, Fire):
-        again = before is not None and (before.key, before.resume) == (verdict.key, verdict.resume)
+    if fire is not None:
+        again = before is not None and (before.key, before.resume) == (fire.key, fire.resume)
         return {
-            "key": verdict.key,
-            "trigger": verdict.trigger,
-            "reason": verdict.reason,
+            "key": fire.key,
+            "trigger": fire.trigger,
+            "reason": fire.reason,
             "at": facts.at,
             "attempts": before.attempts + 1 if before is not None and again else 1,
-            "overrides": dict(verdict.overrides),
-            "resume": verdict.resume,
+            "overrides": dict(fire.overrides),
+            "resume": fire.resume,
             "after": after,
         }
     last = ledger.events(kind=EVALUATED, limit=1)

@@ -39,9 +39,28 @@ class DriftRule(Section):
     action: Action = Field(
         default="investigate",
         description=(
-            "investigate: tell, and look closer; retrain: train. Inputs that moved say nothing "
-            "of errors: a policy that retrained on them was no better than never retraining."
+            "investigate: ask for labels, and try a challenger that nobody sees; retrain: train. "
+            "Inputs that moved say nothing of errors: a policy that retrained on them was no "
+            "better than never retraining."
         ),
+    )
+
+
+class InvestigateSettings(Section):
+    """What is done where a rule only investigates, beside telling."""
+
+    challenger: bool = Field(
+        default=True,
+        description=(
+            "Train a challenger on rows that are newer than the champion's, once for a case. It "
+            "answers in the shadow only, whatever rollout.strategy is, and `ratchet approve` "
+            "lets it on once its labels do not speak against it."
+        ),
+    )
+    labels: int = Field(
+        default=200,
+        ge=30,
+        description="The fewest labelled predictions of the challenger before approval is asked.",
     )
 
 

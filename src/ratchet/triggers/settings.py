@@ -13,7 +13,12 @@ from ratchet.config.durations import parse_duration
 from ratchet.config.section import Section
 from ratchet.config.suggest import hint
 from ratchet.triggers.expression import Expression, names_of, parse_expression
-from ratchet.triggers.rule_settings import DriftRule, EstimatedRule, PerformanceRules
+from ratchet.triggers.rule_settings import (
+    DriftRule,
+    EstimatedRule,
+    InvestigateSettings,
+    PerformanceRules,
+)
 from ratchet.triggers.schedule import check_cron, check_zone
 
 Period = Literal["day", "week", "month"]
@@ -187,6 +192,10 @@ class TriggersSettings(Section):
     )
     estimated: EstimatedRule | None = Field(
         default_factory=EstimatedRule, description="Quality as estimated before labels come."
+    )
+    investigate: InvestigateSettings = Field(
+        default_factory=InvestigateSettings,
+        description="What comes of a rule whose action is investigate.",
     )
     external: bool = Field(
         default=False, description="Train whenever the source's content changed."

@@ -39,8 +39,10 @@ class Investigate:
     """Look closer: fetch labels sooner, try a challenger in the shadow, tell; do not promote.
 
     Attributes:
+        key: of the case: what was seen, of which champion, since when.
         affordable: neither cooldown, rollout nor budget is in the way of training a challenger.
         until: when time alone may change that, as of ``Skip``.
+        run: makes the challenger; None where there is to be none, and ``reason`` says why.
     """
 
     reason: str
@@ -48,6 +50,7 @@ class Investigate:
     trigger: str
     affordable: bool
     until: datetime | None = None
+    run: Fire | None = None
 
 
 Verdict: TypeAlias = Fire | Skip | Investigate
@@ -79,6 +82,13 @@ class Decision:
     rules: tuple[RuleVerdict, ...]
     schedules: Mapping[str, datetime]
     holding: Mapping[str, datetime]
+
+    @property
+    def run(self) -> Fire | None:
+        """The run to begin, whether for what serves or to look closer."""
+        if isinstance(self.verdict, Investigate):
+            return self.verdict.run
+        return self.verdict if isinstance(self.verdict, Fire) else None
 
     @property
     def word(self) -> str:

@@ -22,8 +22,10 @@ from ratchet.data.lake import Lake
 from ratchet.data.predictions import compaction, upkeep
 from ratchet.data.predictions.compaction import Compacted, compact
 from ratchet.data.predictions.log import LogPolicy, PredictionLog
+from ratchet.data.predictions.pinned import pin_table
 from ratchet.data.predictions.records import Failed, Feedback, Served, encode
 from ratchet.data.predictions.streams import held
+from ratchet.data.predictions.tables import FAILURES, ServedTable
 from ratchet.errors import ConflictError, StorageError
 
 PROGRAM = Path(__file__).with_name("predictions_programs.py")
@@ -82,9 +84,10 @@ def test_the_columns_of_the_tables(folder: Path, lake: Lake) -> None:
         log.append(encode(Feedback("k1", micros(then), True, prediction="p1", observed=1)))
         log.append(encode(Feedback("k2", micros(then), 2.5, entity="e", time=0, source="batch")))
         log.append(encode(Failed("p3", micros(AT), 4, "challenger", "timeout", 9)))
+        log.append(encode(Failed("p4", micros(AT), 4, "shadow", "timeout", entity="e")))
         log.append(b'{"type":"of another time"}')
     done = compact(folder, lake)
-    assert done == Compacted(1, 2, 2, 1, done.bytes, damaged=1)
+    assert done == Compacted(1, 2, 2, 2, done.bytes, damaged=1)
     assert rows(lake).sort("at").to_dicts() == [
         {
             "prediction_id": "p1",
@@ -121,8 +124,37 @@ def test_the_columns_of_the_tables(folder: Path, lake: Lake) -> None:
         ("k2", "2.5", None, "e", epoch, then, "batch"),
     ]
     assert rows(lake, "failures").rows() == [
-        ("p3", AT, 4, "challenger", "timeout", 9, date(2026, 11, 21))
+        ("p3", AT, 4, "challenger", "timeout", 9, None, date(2026, 11, 21)),
+        ("p4", AT, 4, "shadow", "timeout", 0, "e", date(2026, 11, 21)),
     ]
+
+
+def test_a_table_of_an_older_ratchet_gets_the_columns_it_lacks(folder: Path, lake: Lake) -> None:
+    from deltalake import DeltaTable
+
+    older = {name: kind for name, kind in FAILURES.items() if name != "entity"}
+    place = lake.place("failures")
+    row = {"id": "old", "at": AT, "version": 1, "arm": "champion", "error": "x", "micros": 0}
+    ServedTable(place, older).append(
+        pl.DataFrame([row], schema=older), {"elsewhere": 0}, {"elsewhere": -1}, AT.isoformat()
+    )
+    assert pin_table(lake, "failures").scan().collect()["entity"].to_list() == [None]
+    for number in range(upkeep.MANY):
+        with PredictionLog.open(folder, LogPolicy()) as log:
+            # What an older Ratchet left in the log says nothing of an entity either.
+            log.append(encode(Failed(f"{number}", micros(AT), 1, "champion", "x", entity="e")))
+            log.append(
+                b'{"type":"failed","id":"old-%d","at":%d,"version":1,"arm":"champion","error":"x"}'
+                % (number, micros(AT))
+            )
+        assert compact(folder, lake).failed == 2
+    found = pin_table(lake, "failures").scan(["id", "entity"]).collect()
+    assert dict(found.rows())["old"] is None
+    assert found.filter(pl.col("entity") == "e").height == upkeep.MANY
+    assert found.height == 2 * upkeep.MANY + 1
+    done = [commit["operation"] for commit in DeltaTable(place).history()]
+    assert done.count("ADD COLUMN") == 1
+    assert "OPTIMIZE" in done, "files with and without the column are merged"
 
 
 def test_nothing_to_do_is_nothing_done(folder: Path, lake: Lake) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from loop_project import make_project
+from ratchet import clock
 from ratchet.errors import StorageError
 from ratchet.ledger.store import Ledger
 from ratchet.loop import tick as ticking
-from ratchet.loop.look import Done, Look
+from ratchet.loop.beat import Held, hold
+from ratchet.loop.look import FOLDER, Done, Look
 from ratchet.loop.tick import FAULT, PARTS, RECOVERED, tick
 from ratchet.project import Project, load_project
 from ratchet.triggers import decide as deciding
@@ -125,6 +127,18 @@ def test_people_hear_of_what_falls_once(
         (told,) = ledger.outbox()
         assert told.occasion == occasion
         assert len(ledger.events(kind="trigger_evaluated")) == 1
+
+
+def test_a_look_that_takes_long_is_no_loop_that_hangs(project: Project) -> None:
+    now = clock.now()
+    held = hold(project.state / FOLDER, now, 30.0)
+    assert isinstance(held, Held)
+    try:
+        # It began ten minutes ago: the parts before the check had much to read.
+        done = tick(project, now - timedelta(minutes=10)).did.get("health")
+    finally:
+        held.release()
+    assert done is None or not any("loop" in problem for problem in done.facts["problems"])
 
 
 def test_looks_at_a_quiet_project_write_nothing(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The profile that the pipeline puts into a bundle: of what, the same each time, never needed."""
+"""The profile that the pipeline puts into a bundle: of what, the same each time, never altered."""
 
 import shutil
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 import ratchet
 from ratchet.data.schema import Column
+from ratchet.errors import DataError
 from ratchet.features.derived import Derivation, DerivedFeature
 from ratchet.monitoring.drift import score_window
 from ratchet.monitoring.past import thresholds_at
@@ -64,12 +65,14 @@ def test_served_rows_are_quiet_and_other_customers_are_not(bundle, profile):
     assert older.importance_share > 0
 
 
-def test_a_model_loads_without_its_profile(bundle, tmp_path):
+@pytest.mark.parametrize("content", [None, b"another"])
+def test_a_profile_that_is_gone_or_altered_is_refused(bundle, tmp_path, content):
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     (copy / PROFILE).unlink()
-    model = ratchet.Model.load(copy)
-    row = {"tenure": 3, "charges": 90.0, "contract": "month", "support": "no"}
-    assert model.predict(row).labels
+    if content is not None:
+        (copy / PROFILE).write_bytes(content)
+    with pytest.raises(DataError, match=PROFILE):
+        ratchet.Model.load(copy)
 
 
 def test_an_earlier_bundle_has_no_profile():

@@ -25,6 +25,7 @@ def files(tmp_path, monkeypatch):
         )
         table.write_csv(name)
     table.write_parquet("same.parquet")
+    pl.DataFrame({"else": [1, 2]}).write_csv("other.csv")
     return tmp_path
 
 
@@ -75,6 +76,8 @@ def test_the_report_is_a_page(files, capsys):
         (("old.csv", "nothing.csv"), "no file nothing.csv"),
         (("old.csv", "new.csv", "--columns", "spent"), 'no column "spent"'),
         (("old.csv", "new.csv", "--threshold", "kolmogorov=1"), "is no threshold"),
+        (("old.csv", "new.csv", "--threshold", "ks=2"), "threshold that nothing is beyond"),
+        (("old.csv", "other.csv"), "no column in common"),
         (("old.csv", "new.csv", "--out", "page.pdf"), "cannot be written to page.pdf"),
         (("old.csv", "new.csv", "--out", "nowhere/page.html"), "no folder nowhere"),
         (("old.csv", "new.csv", "--without", "id,spend,plan"), "No column is left"),
@@ -89,9 +92,37 @@ def test_what_cannot_be_done_is_said(files, capsys, arguments, said):
 
 def test_a_column_that_the_new_file_lacks_is_told(files, capsys):
     pl.read_csv("new.csv").drop("spend").write_csv("less.csv")
-    code, told = drift(capsys, "old.csv", "less.csv")
-    assert code == 0
-    assert told["data"]["absent"] == ["spend"]
+    code, told = drift(capsys, "old.csv", "less.csv", "--fail")
+    assert code == 3
+    assert told["data"]["absent"] == told["data"]["lost"] == ["spend"]
+    assert "1 of 3 columns gone: spend" in told["data"]["reason"]
+    assert drift(capsys, "old.csv", "less.csv", "--without", "spend", "--fail")[0] == 0
+    assert drift(capsys, "less.csv", "old.csv", "--fail")[1]["data"]["added"] == ["spend"]
+    assert _invoke(["drift", "less.csv", "old.csv"]) == 0
+    assert "only in the new rows: spend" in capsys.readouterr().out
+    assert _invoke(["drift", "old.csv", "less.csv", "--out", "page.html"]) == 0
+    page = Page((files / "page.html").read_text(encoding="utf-8"))
+    assert "The new rows lack columns of the reference: spend" in page.text
+
+
+def test_missing_values_of_a_file_of_one_column_are_counted(files, capsys):
+    values = np.random.default_rng(1).normal(size=1_000).tolist()
+    pl.DataFrame({"x": values}).write_csv("full.csv")
+    holes = [value if place % 10 == 0 else None for place, value in enumerate(values)]
+    pl.DataFrame({"x": holes}).write_csv("holes.csv")
+    code, told = drift(capsys, "full.csv", "holes.csv", "--threshold", "ks=0.1", "--fail")
+    assert code == 3
+    assert told["data"]["columns"][0]["missing"] == [0.0, 0.9]
+
+
+def test_a_column_that_becomes_text_is_told_and_drawn_without_it(files, capsys):
+    table = pl.read_csv("new.csv")
+    table.with_columns(spend=pl.col("id")).write_csv("texts.csv")
+    assert _invoke(["drift", "old.csv", "texts.csv", "--out", "page.html"]) == 0
+    out = capsys.readouterr().out
+    assert "spend (was number, is string; 100.0% of the values do not fit)" in out
+    page = Page((files / "page.html").read_text(encoding="utf-8"))
+    assert "was number, is string; 100" in page.text
 
 
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="needs the shared data sets")

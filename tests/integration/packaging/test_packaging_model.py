@@ -181,6 +181,16 @@ def test_an_altered_bundle_does_not_load(tmp_path, name):
         Model.load(bundle.path)
 
 
+def test_an_altered_profile_is_seen_as_the_bundle_is_loaded(tmp_path):
+    trained = train("logistic_regression")
+    content = replace(content_of(trained, export(blend_of(trained), tmp_path)), profile=b"rows")
+    bundle = bundles.write_bundle(tmp_path / "bundle", content)
+    assert Model.load(bundle.path).profile() == b"rows"
+    (bundle.path / "profile.bin").write_bytes(b"rowz")
+    with pytest.raises(DataError, match=r"profile\.bin"):
+        Model.load(bundle.path)
+
+
 def test_unverified_parts_that_do_not_fit_are_refused(tmp_path):
     one = bundle_of(train("logistic_regression"), tmp_path / "one")
     two = bundle_of(train("logistic_regression", 3), tmp_path / "two")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from forked_ratchet import Driver
 from ratchet.errors import UsageError
 from ratchet.monitoring.vitals import Health, Problem
 from ratchet.pipeline.health import ask_server, look_at_health, tell_health
@@ -17,7 +18,7 @@ from ratchet.pipeline.post_mortem import post_mortem
 from ratchet.pipeline.request import Request
 from ratchet.pipeline.run import run
 from ratchet.project import Project, load_project
-from ratchet_cli import customers, ratchet, small_project
+from ratchet_cli import customers, small_project
 
 
 def load(folder: Path, *assignments: str) -> Project:
@@ -48,16 +49,16 @@ def project(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "small"))
 
 
-def kinds(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    done = ratchet("audit", "log", "--json", *arguments, cwd=folder)
+def kinds(driver: Driver, folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = driver.ratchet("audit", "log", "--json", *arguments, cwd=folder)
     assert done.code == 0, done.err
     events: list[dict[str, Any]] = done.data["events"]
     return events
 
 
-def test_every_decision_has_an_actor_and_its_evidence(project: Path) -> None:
-    ratchet("promote", "1", "--reason", "to see", "--force", "--json", cwd=project)
-    events = kinds(project)
+def test_every_decision_has_an_actor_and_its_evidence(project: Path, driver: Driver) -> None:
+    driver.ratchet("promote", "1", "--reason", "to see", "--force", "--json", cwd=project)
+    events = kinds(driver, project)
     assert {"run_finished", "deployed", "settings_changed"} <= {each["kind"] for each in events}
     assert all(each["by"] for each in events)
     for each in events:
@@ -70,31 +71,31 @@ def test_every_decision_has_an_actor_and_its_evidence(project: Path) -> None:
     moved = changed[1]["facts"]["changed"]["training.seed"]
     assert moved["after"] == 7
     assert "training.seed" in changed[1]["what"]
-    assert len(kinds(project, "--all")) > len(events)
-    assert kinds(project, "--since", "2999-01-01") == []
+    assert len(kinds(driver, project, "--all")) > len(events)
+    assert kinds(driver, project, "--since", "2999-01-01") == []
 
 
-def test_no_secret_is_kept_with_the_settings(project: Path) -> None:
+def test_no_secret_is_kept_with_the_settings(project: Path, driver: Driver) -> None:
     with (project / "ratchet.yaml").open("a") as file:
         file.write(
             "\nalerts:\n  - {url: 'slack://T0/B0/hush-hush', on: [promoted]}\n"
             "  - {url: 'https://hooks.example.org/services/hush-hush', on: [promoted]}\n"
         )
     run(load(project))
-    assert "alerts" in kinds(project, "--kind", "settings_changed")[-1]["facts"]["changed"]
-    assert "hush" not in json.dumps(kinds(project, "--all"))
+    assert "alerts" in kinds(driver, project, "--kind", "settings_changed")[-1]["facts"]["changed"]
+    assert "hush" not in json.dumps(kinds(driver, project, "--all"))
 
 
-def test_verify_tells_what_was_changed_by_hand(project: Path) -> None:
-    good = ratchet("audit", "verify", "--json", cwd=project)
+def test_verify_tells_what_was_changed_by_hand(project: Path, driver: Driver) -> None:
+    good = driver.ratchet("audit", "verify", "--json", cwd=project)
     assert good.code == 0
     anchor = good.data["anchor"]
-    assert ratchet("audit", "verify", "--expect", anchor, "--json", cwd=project).code == 0
+    assert driver.ratchet("audit", "verify", "--expect", anchor, "--json", cwd=project).code == 0
     seq, _, digest = anchor.partition(":")
     other = f"{seq}:{digest[::-1]}"
-    forged = ratchet("audit", "verify", "--expect", other, "--json", cwd=project)
+    forged = driver.ratchet("audit", "verify", "--expect", other, "--json", cwd=project)
     assert (forged.code, forged.data["intact"]) == (3, False)
-    assert ratchet("audit", "verify", "--expect", "soon", "--json", cwd=project).code == 2
+    assert driver.ratchet("audit", "verify", "--expect", "soon", "--json", cwd=project).code == 2
     ledger = project / ".ratchet" / "ledger.db"
     spoil = "UPDATE ratchet_events SET facts = '{}' WHERE kind = 'run_finished'"
     for statement, said in (
@@ -113,7 +114,7 @@ def test_verify_tells_what_was_changed_by_hand(project: Path) -> None:
             report = opened.verify_chain()
         assert any(said in each.why for each in report.breaks), statement
         copy.replace(ledger)
-    assert ratchet("audit", "verify", cwd=project).code == 0
+    assert driver.ratchet("audit", "verify", cwd=project).code == 0
 
 
 def test_a_post_mortem_tells_why_what_where_and_how_much(trained: Path) -> None:
@@ -139,28 +140,28 @@ def test_a_post_mortem_tells_why_what_where_and_how_much(trained: Path) -> None:
     assert any("promote to version 1" in each["what"] for each in alone.decision["afterwards"])
 
 
-def test_the_post_mortem_is_shown_and_told_as_json(trained: Path) -> None:
-    shown = ratchet("show", "last", "--post-mortem", cwd=trained)
+def test_the_post_mortem_is_shown_and_told_as_json(trained: Path, driver: Driver) -> None:
+    shown = driver.ratchet("show", "last", "--post-mortem", cwd=trained)
     assert shown.code == 0, shown.err
     for title in ("Why it began", "What had changed", "What it cost", "What was decided"):
         assert title in shown.out
-    told = ratchet("show", "last", "--post-mortem", "--json", cwd=trained)
+    told = driver.ratchet("show", "last", "--post-mortem", "--json", cwd=trained)
     assert told.data["post_mortem"]["champion"] == 1
 
 
-def test_health_and_delivery_of_a_real_project(trained: Path) -> None:
-    good = ratchet("health", "--json", cwd=trained)
+def test_health_and_delivery_of_a_real_project(trained: Path, driver: Driver) -> None:
+    good = driver.ratchet("health", "--json", cwd=trained)
     assert (good.code, good.data["healthy"]) == (0, True), good.data
     assert "failed" in good.data["looked_at"]
-    ill = ratchet("health", "--server", "http://127.0.0.1:9", cwd=trained)
+    ill = driver.ratchet("health", "--server", "http://127.0.0.1:9", cwd=trained)
     assert ill.code == 3
     assert "The server is not ready" in ill.out
-    done = ratchet("delivery", "--json", cwd=trained)
+    done = driver.ratchet("delivery", "--json", cwd=trained)
     assert done.code == 0
     assert done.data["deployments"] >= 1
     assert done.data["lead_time"]["median"] > 0
     assert done.data["data_age"]["median"] > 0
-    assert "lead time" in ratchet("delivery", cwd=trained).out
+    assert "lead time" in driver.ratchet("delivery", cwd=trained).out
 
 
 def test_only_an_address_of_a_server_is_asked() -> None:
@@ -193,22 +194,26 @@ def test_an_illness_and_its_end_are_told_once_each(project: Path) -> None:
     assert "You should: start it: ratchet loop." in bad.body["text"]
 
 
-def test_the_alerts_are_listed_and_tried(project: Path) -> None:
-    none = ratchet("alerts", "test", "--json", cwd=project)
+def test_the_alerts_are_listed_and_tried(project: Path, driver: Driver) -> None:
+    none = driver.ratchet("alerts", "test", "--json", cwd=project)
     assert (none.code, none.error["what"]) == (2, "The project tells nobody")
     with (project / "ratchet.yaml").open("a") as file:
         file.write("\nalerts:\n  - {url: 'http://127.0.0.1:9/hush', name: team}\n")
-    tried = ratchet("alerts", "test", "team", "--json", cwd=project)
+    tried = driver.ratchet("alerts", "test", "team", "--json", cwd=project)
     assert tried.code == 6
     assert "Connection refused" in tried.data["channels"][0]["problem"]
-    assert ratchet("alerts", "test", "tam", "--json", cwd=project).error["fix"].endswith("`team`?")
-    listed = ratchet("alerts", "--json", cwd=project)
+    assert (
+        driver.ratchet("alerts", "test", "tam", "--json", cwd=project)
+        .error["fix"]
+        .endswith("`team`?")
+    )
+    listed = driver.ratchet("alerts", "--json", cwd=project)
     assert listed.data["channels"][0]["name"] == "team"
     assert "hush" not in listed.out
 
 
-def test_dashboard_and_rules_are_written(tmp_path: Path) -> None:
-    done = ratchet("export", "grafana", "--out", tmp_path / "out", "--json")
+def test_dashboard_and_rules_are_written(tmp_path: Path, driver: Driver) -> None:
+    done = driver.ratchet("export", "grafana", "--out", tmp_path / "out", "--json")
     assert done.code == 0, done.err
     assert json.loads(Path(done.data["dashboard"]).read_text())["title"] == "Ratchet"
     assert Path(done.data["rules"]).read_text().startswith("# Made by")

@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
+from forked_ratchet import Driver
 from html_reader import Page
+from made_bundle import make_bundle
 from ratchet import clock
 from ratchet.data.predictions.tables import FEEDBACK, PREDICTIONS
 from ratchet.ledger.results import GateRecord
@@ -19,7 +21,6 @@ from ratchet.packaging.bundle import SIGNATURE
 from ratchet.pipeline import experimenting
 from ratchet.project import Project, load_project
 from ratchet.serving.router import Router
-from ratchet_cli import ratchet
 
 SETTINGS = """
 project: small
@@ -40,12 +41,12 @@ def folder(tmp_path: Path) -> Path:
     with project.open_ledger() as ledger:
         for number in (1, 2):
             bundle = project.bundles / str(number)
-            bundle.mkdir(parents=True)
-            (bundle / SIGNATURE).write_text(json.dumps({"classes": ["no", "yes"]}))
+            signature = json.dumps({"classes": ["no", "yes"], "version": number})
+            digest = make_bundle(bundle, {SIGNATURE: signature.encode()})
             ledger.start_run(f"r{number}", trigger="manual")
             ledger.record_gates(f"r{number}", [GateRecord("minimum", True, 0.8, 0.7)])
             path = bundle.relative_to(project.state).as_posix()
-            ledger.add_version(f"r{number}", f"digest-{number}", path)
+            ledger.add_version(f"r{number}", digest, path)
             ledger.link_version(number, str(number))
         ledger.deploy(1, expected_previous=None, by="run", reason="first", run_id="r1")
     return tmp_path
@@ -110,19 +111,21 @@ def serve(folder: Path, since: datetime, days: float, rows: int = 3000) -> None:
 
 
 def test_an_experiment_from_its_plan_to_its_winner(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver,
 ) -> None:
     serve(folder, LATER - timedelta(days=10), 9.5)
     asked = ("experiment", "create", "bolder", "--b", "2", "--days", "8", "--margin", "0.1")
-    planned = ratchet(*asked, "--dry-run", cwd=folder, **at(LATER))
+    planned = driver.ratchet(*asked, "--dry-run", cwd=folder, **at(LATER))
     assert planned.code == 0, planned.err
     assert "To see a difference of 0.1 in accuracy (the champion has 0.5" in planned.out
-    begun = ratchet(*asked, "--json", cwd=folder, **at(LATER)).data
+    begun = driver.ratchet(*asked, "--json", cwd=folder, **at(LATER)).data
     power = begun["power"]
     assert begun["experiment"]["share"] == 50.0
     assert power["needed"] < power["expected"]
 
-    refused = ratchet(
+    refused = driver.ratchet(
         "experiment", "create", "other", "--b", "2", "--json", cwd=folder, **at(LATER)
     )
     assert (refused.code, refused.error["code"]) == (5, "experiment_in_progress")
@@ -133,7 +136,7 @@ def test_an_experiment_from_its_plan_to_its_winner(
     monkeypatch.setenv(clock.VARIABLE, moved[clock.VARIABLE])
     project = opened(folder)
     with project.open_ledger() as ledger:
-        early = ratchet("experiment", "apply", "bolder", "--json", cwd=folder, **moved)
+        early = driver.ratchet("experiment", "apply", "bolder", "--json", cwd=folder, **moved)
         assert (early.code, early.error["code"]) == (5, "not_proven")
         look = experimenting.advance(project, ledger)
         assert look is not None
@@ -159,7 +162,19 @@ def test_an_experiment_from_its_plan_to_its_winner(
         assert ledger.verify_chain().intact
 
 
-def test_what_is_no_experiment_is_said_plainly(folder: Path) -> None:
+def test_an_experiment_without_a_name_gets_one(folder: Path, driver: Driver) -> None:
+    asked = ("--a", "champion", "--b", "churn:2", "--split", "0.5", "--metric", "accuracy")
+    for name in ("a1-b2", "a1-b2-2"):
+        begun = driver.ratchet(
+            "experiment", "create", *asked, "--days", "14", "--json", cwd=folder, **at(LATER)
+        )
+        assert begun.code == 0, begun.err
+        assert begun.data["experiment"]["name"] == name
+        stopped = driver.ratchet("experiment", "stop", name, cwd=folder, **at(LATER))
+        assert stopped.code == 0, stopped.err
+
+
+def test_what_is_no_experiment_is_said_plainly(folder: Path, driver: Driver) -> None:
     for arguments, code in (
         (("show",), "no_experiment"),
         (("stop", "none"), "no_experiment"),
@@ -167,7 +182,7 @@ def test_what_is_no_experiment_is_said_plainly(folder: Path) -> None:
         (("create", "x", "--b", "2", "--metric", "squared_error"), "unknown_metric"),
         (("create", "x", "--b", "2", "--window", "soon"), None),
     ):
-        done = ratchet("experiment", *arguments, "--json", cwd=folder)
+        done = driver.ratchet("experiment", *arguments, "--json", cwd=folder)
         assert done.code == 2, done.out
         if code is not None:
             assert done.error["code"] == code

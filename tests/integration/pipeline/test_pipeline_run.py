@@ -8,15 +8,25 @@ import pytest
 
 import ratchet
 from ratchet.errors import ConfigError, ConflictError, DataError, UsageError
+from ratchet.pipeline.allowance import Allowance
 from ratchet.pipeline.plan import plan_run
 from ratchet.pipeline.request import Request
 from ratchet.pipeline.run import run
+from ratchet.pipeline.step import Silent
 from ratchet.project import load_project
 from ratchet_cli import customers, small_project
 
 
 def go(folder: Path, *assignments: str, **asked):
     return run(load_project(folder, assignments=assignments, variables={}), Request(**asked))
+
+
+class Noting(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 def did(ended):
@@ -198,3 +208,55 @@ def test_an_alert_is_kept_when_nobody_listens(project):
     assert kept.status == "waiting"
     assert kept.attempts == 1
     assert "minimum.roc_auc" in kept.body["text"]
+
+
+def test_a_champion_that_was_compared_with_nothing_says_so(tmp_path, monkeypatch):
+    """The time is up before training begins: on the screen, in the log and in the record."""
+    monkeypatch.setattr(Allowance, "training_ends", lambda self, budget: -1.0)
+    folder = small_project(tmp_path / "small", rows=300)
+    said = Noting()
+    loaded = load_project(
+        folder,
+        assignments=(
+            "training.algorithms={logistic_regression: {}, lightgbm: {}, random_forest: {}}",
+            "training.tuning={time: 40s, trials: 9}",
+            "gates.minimum={roc_auc: 0.2}",
+        ),
+        variables={},
+    )
+    ended = run(loaded, reporter=said)
+    assert ended.outcome == "promoted", ended.reason
+    assert "compared with no other candidate, for want of time" in ended.reason
+    trained = next(step for step in ended.steps if step.name == "train")
+    assert "1 of 3 candidates; the time was up for the others" in trained.detail
+    assert "1 trained, none of 3 trials finished, 2 dropped" in trained.detail
+    (alone, *_) = ended.notes
+    assert "trained without a comparison" in alone
+    assert alone.endswith("raise training.tuning.time")
+    assert set(ended.notes) <= set(said.notes)
+    left = folder / ".ratchet/runs" / ended.run_id
+    assert json.loads((left / "run.json").read_text())["notes"] == list(ended.notes)
+    lines = map(json.loads, (left / "log.jsonl").read_text().splitlines())
+    told = {line["step"]: line.get("notes") for line in lines}
+    assert told["train"] == list(ended.notes)
+    assert told["split"] is None
+    facts = json.loads((left / "report.json").read_text())
+    assert facts["model"]["uncalibrated"] == "not examined"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("training.algorithms={lightgbmm: {}}",),
+        ("data.task=binary", "training.metric=rmse"),
+        ("training.tuning=off", "training.threshold={maximize: f1}"),
+    ],
+)
+def test_a_plan_refuses_what_a_run_would(tmp_path, wrong):
+    folder = small_project(tmp_path / "small", rows=10)
+    loaded = load_project(folder, assignments=wrong, variables={})
+    with pytest.raises(ConfigError):
+        plan_run(loaded)
+    with pytest.raises(ConfigError):
+        run(loaded)
+    assert not (folder / ".ratchet").exists()

@@ -132,41 +132,34 @@ from pathlib import Path
 from ratchet.pipeline import workspace
 from ratchet.training.search import finals
 workspace.LEAST_ROWS = 1_500
-fit = finals.Finals._fit_order
 
 def killed(self, *given, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 
-if sys.argv[2] == "kill":
-    finals.Finals._fit_order = killed
+finals.Finals._fit_order = killed
 from ratchet.pipeline.request import Request
 from ratchet.pipeline.run import run
 from ratchet.project import load_project
-ended = run(
-    load_project(Path(sys.argv[1]), assignments=["training.memory=1MB"], variables={}), Request()
-)
-print(ended.outcome, ended.run_id)
+run(load_project(Path(sys.argv[1]), assignments=["training.memory=1MB"], variables={}), Request())
 """
 
 
-def test_killed_while_the_rows_lie_in_a_file_the_next_run_ends_it(tmp_path):
+def test_killed_while_the_rows_lie_in_a_file_the_next_run_ends_it(tmp_path, monkeypatch):
     folder = make(tmp_path / "killed", 6_000)
-
-    def process(how: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", KILLED, str(folder), how],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert process("kill").returncode == -signal.SIGKILL
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     (left,) = (folder / ".ratchet" / "runs").iterdir()
     assert (left / ".train").is_dir()
     assert list((left / ".train").iterdir()) == []
-    done = process("go on")
-    assert done.stdout.split() == ["promoted", left.name], done.stderr
+    monkeypatch.setattr(workspace, "LEAST_ROWS", 1_500)
+    ended = go(folder, "training.memory=1MB")
+    assert ended.run_id == left.name
     assert not (left / ".train").exists()
 
 

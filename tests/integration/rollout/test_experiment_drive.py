@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 from ratchet.errors import ConflictError, UsageError
 from ratchet.ledger.experiments import Experiment, Trial
 from ratchet.rollout import experiment as drive
-from ratchet.rollout.experiment_evidence import look_back
+from ratchet.rollout.experiment_evidence import failures, look_back
 from ratchet.rollout.experiment_plan import plan
 from rollout_world import CLASSES, Behaviour, World
 
@@ -179,6 +179,37 @@ def test_failed_requests_stop_it(world: World) -> None:
     look = go(world, 1, requests=1500)[0]
     assert (look.did, look.experiment.verdict) == ("decided", "worse")
     assert "fails more often" in look.reason
+
+
+def test_a_running_experiments_winner_is_not_refused_with_why_it_was_begun(world: World) -> None:
+    with pytest.raises(ConflictError, match="nothing yet, it is running") as caught:
+        drive.check_winner(world.ledger, begin(world))
+    assert caught.value.why == ""
+
+
+@pytest.mark.parametrize(("entities", "stopped"), [(1, False), (60, True)])
+def test_failures_of_one_entity_that_stays_are_no_versions_fault(
+    world: World, entities: int, stopped: bool
+) -> None:
+    """300 failed requests, all of them b's: of one entity that is b's own, or of many."""
+    found = begin(world)
+    world.serve(DAY, 900, entities=3000)
+    failed = pl.DataFrame(
+        {
+            "id": [f"f{number}" for number in range(300)],
+            "at": [world.at - timedelta(hours=1, seconds=number) for number in range(300)],
+            "version": [2] * 300,
+            "arm": ["challenger"] * 300,
+            "error": ["RuntimeError"] * 300,
+            "micros": [0] * 300,
+            "entity": [f"e{number % entities}" for number in range(300)],
+        }
+    )
+    world._put("failures", failed)
+    world.at += timedelta(hours=1)
+    why, counts = failures(world.lake, found, classes, world.at)
+    assert counts["b"] == 300
+    assert bool(why) == stopped
 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "brier", "conversion", "roc_auc"])

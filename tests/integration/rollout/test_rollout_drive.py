@@ -11,6 +11,7 @@ import pytest
 from ratchet.errors import UnreachableError, UsageError
 from ratchet.ledger.rollouts import CHANGED
 from ratchet.ledger.traffic import Arm
+from ratchet.pipeline.rolling import goes_on
 from ratchet.rollout import approval, drive
 from ratchet.rollout.settings import RolloutSettings
 from ratchet.serving.router import Router
@@ -201,6 +202,28 @@ def test_an_approval_is_waited_for(world: World) -> None:
     with pytest.raises(UsageError, match="does not wait"):
         approval.approve(world.ledger, 2, by="anna", reason="again")
     assert walk(world, 2) == ["widened", "promoted"]
+
+
+def test_what_does_not_wait_is_told_what_to_do_instead(world: World) -> None:
+    def told(version: int) -> tuple[str, str]:
+        with pytest.raises(UsageError, match="does not wait") as caught:
+            approval.approve(world.ledger, version, by="anna", reason="yes")
+        return caught.value.why, caught.value.fix
+
+    assert told(1) == ("it is champion already", "see what serves with: ratchet rollout show")
+    assert told(2) == ("no version does", "roll it out with: ratchet rollout start 2")
+    world.start(approval=True)
+    assert told(3) == ("version 2 does", "ratchet approve 2")
+    approval.approve(world.ledger, 2, by="anna", reason="looks good")
+    assert "ratchet rollout start" not in told(2)[1]
+
+
+def test_a_paused_rollout_does_not_say_that_it_goes_on_by_itself(world: World) -> None:
+    assert "after 30 min and enough requests it gets 50 %" in goes_on(world.start())
+    drive.pause(world.ledger, by="anna", reason="a holiday")
+    told = goes_on(world.ledger.rollouts()[0])
+    assert "it gets 50 %" not in told
+    assert "until `ratchet rollout resume`" in told
 
 
 def test_a_rejected_version_stays_out(world: World) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from ratchet.rollout import drive, standing
-from ratchet.rollout.canary import labels_differ
-from ratchet.rollout.evidence import Evidence, gather
+from ratchet.rollout.canary import labels_differ, weigh
+from ratchet.rollout.evidence import Evidence, gather, label_age
 from ratchet.rollout.pair import Pair, Stage
+from ratchet.rollout.requests import read_requests
 from ratchet.rollout.sequential import effect_path
 from rollout_world import CLASSES, START, Behaviour, World
 
@@ -50,6 +52,77 @@ def test_requests_and_errors_are_counted_by_version(world: World) -> None:
     assert 20 < found.others[1] < 60
     assert found.errors.trials.sum() == found.ours[1] + found.others[1]
     assert found.errors.hits.sum() == found.ours[1]
+
+
+def test_an_entity_that_stays_counts_at_its_first_failure(world: World) -> None:
+    world.behaviours = {1: Behaviour(errors=0.1), 2: Behaviour(errors=0.1)}
+    world.start(steps=(20, 60, 100))
+    world.serve(60, 4000, entities=60)
+    world.at += timedelta(minutes=2)
+    found = look(world)
+    failed = pl.read_delta(world.lake.place("failures"))
+    by_entity = failed.group_by("entity").agg(pl.len(), pl.col("version").first())
+    ours = by_entity.filter(version=2).height
+    assert found.ours[1] + found.others[1] == failed.height > 300
+    assert found.errors.trials.sum() == by_entity.height
+    assert found.errors.hits.sum() == ours > 0
+    assert set(found.errors.share) == {0.2}
+    fourth = found.errors.further[0]
+    assert fourth.trials.sum() == by_entity.filter(pl.col("len") >= 4).height > 20
+    assert 0 < found.slow95.trials.sum() <= 60, "slow requests likewise"
+    assert found.stages == ((*found.ours, *found.others),)
+
+
+def test_steps_are_compared_each_for_itself(world: World) -> None:
+    """All scores, labels and errors are others in the second step, of either version."""
+    world.label_delay = lambda rng, truth: np.full(len(truth), 60.0)
+    world.serve(DAY, 500)
+    world.start(minimum=100, hold="1m")
+    world.base = -3.0
+    world.serve(60, 4000)
+    assert (step := world.advance()) is not None
+    assert step.did == "widened"
+    world.base, rate = 3.0, Behaviour(errors=0.2)
+    world.behaviours = {1: rate, 2: rate}
+    world.serve(60, 4000)
+    world.at += timedelta(hours=1)
+    found = look(world)
+    assert [len(new) + len(old) for new, old in found.scores] == pytest.approx([4000, 3200], abs=99)
+    assert [sum(stage[::2]) for stage in found.stages] == [4000, 4000]
+    assert len(found.quality.strata) == 2
+    findings = {each.test: each for each in weigh(found, world.ledger.rollouts()[0].rules)}
+    assert not any(each.against for each in findings.values())
+    assert findings["scores"].value < 0.1
+
+
+def test_a_request_of_several_entities_has_none(world: World) -> None:
+    world.start()
+    frame = pl.DataFrame(
+        {
+            "prediction_id": [f"p{n}" for n in range(6)],
+            "at": [START + timedelta(minutes=1)] * 6,
+            "version": [1] * 6,
+            "arm": ["champion"] * 6,
+            "entity": ["a", "a", "a", "b", "c", None],
+            "label": ['"no"'] * 6,
+            "scores": [[0.5, 0.5]] * 6,
+            "features": ["{}"] * 6,
+            "micros": [10] * 6,
+            "of": [None] * 6,
+            "request": ["one", "one", "two", "two", "three", "three"],
+        },
+        schema_overrides={"of": pl.String},
+    )
+    world._put("predictions", frame)
+    world.at += timedelta(hours=1)
+    rollout = world.ledger.rollouts()[0]
+    pair = standing.pair_of(world.ledger, rollout, lambda version: CLASSES)
+    found = read_requests(world.lake, pair, world.at)
+    assert dict(found.select("id", "entity").iter_rows()) == {
+        "one": "a",
+        "two": None,
+        "three": None,
+    }
 
 
 def test_what_may_still_be_on_its_way_is_left_for_the_next_look(world: World) -> None:
@@ -137,7 +210,7 @@ def test_of_an_entity_the_first_row_counts(world: World) -> None:
     world.at += timedelta(hours=1)
     found = look(world)
     assert len(found.quality.losses) == 200
-    assert sum(len(each) for each in found.scores) == 200
+    assert sum(len(each) for each in found.scores[0]) == 200
 
 
 def test_stages_are_told_from_the_ledger(world: World) -> None:
@@ -145,3 +218,23 @@ def test_stages_are_told_from_the_ledger(world: World) -> None:
     rollout = world.ledger.rollouts()[0]
     drive.pause(world.ledger, by="a", reason="b")
     assert standing.stages(world.ledger, rollout) == (Stage(START, 0, 0.1),)
+
+
+def test_numbers_wait_for_the_third_whose_labels_take_the_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    y, age = rng.normal(50, 10, 3_000), rng.uniform(20, 60, 3_000)
+    delay = np.where(y > 55, 10.0, 1.0)
+    table = pl.DataFrame(
+        {
+            "version": 1,
+            "of": pl.Series([None] * 3_000, dtype=pl.String),
+            "at": [START - timedelta(days=float(days)) for days in age],
+            "delay": [timedelta(days=float(days)) for days in delay],
+            "outcome": ["odd", *(str(value) for value in y[1:])],
+        }
+    )
+    monkeypatch.setattr("ratchet.rollout.evidence.joined", lambda *_, **__: table.lazy())
+    pair = SimpleNamespace(labels_after=None, previous=1, classes={1: ()})
+    assert label_age(None, pair, START) == {"labels_after": 10 * 86_400.0}  # type: ignore[arg-type]

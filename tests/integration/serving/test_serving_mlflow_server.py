@@ -70,7 +70,6 @@ ANSWERED = {
     "a day for a time": records({**ROW, "joined": "2026-01-02"}),
     "a time as SQL writes it": records({**ROW, "joined": "2026-01-02 10:11:12"}),
     "NaN": json.dumps(records({**ROW, "charges": math.nan, "contract": 'a "NaN" \\'})),
-    "infinity": json.dumps(records({**ROW, "charges": math.inf}, {**ROW, "charges": -math.inf})),
 }
 REFUSED = {
     "a record for records": {"dataframe_records": ROW},
@@ -186,6 +185,15 @@ def test_what_mlflow_refuses_is_refused(mlflow_app, routes, form):
     told = json.loads(ours.body)
     assert told.keys() == {"error_code", "message"} <= theirs.json().keys()
     assert told["message"]
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf])
+def test_an_infinite_number_that_mlflow_takes_is_refused_by_name(mlflow_app, routes, number):
+    body = bytes_of(records(ROW, {**ROW, "charges": number}))
+    assert ask_mlflow(mlflow_app, "POST", "/invocations", body).status_code == 200
+    ours = ask_ratchet(routes, body)
+    assert ours.status == 400
+    assert "rows[1].charges" in json.loads(ours.body)["message"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/csv; charset=latin-1", "text/csv; header=no"])

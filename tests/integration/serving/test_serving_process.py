@@ -133,7 +133,11 @@ def test_what_arrives_too_slowly_or_is_too_large_is_refused(tmp_path: Path) -> N
         ):
             with connect(server) as client:
                 client.sendall(request)
-                assert problem_of(read_all(client))["code"] == code, request[:60]
+                answer = read_all(client)
+                problem = problem_of(answer)
+                assert problem["code"] == code, request[:60]
+                assert problem["title"] != problem["detail"]
+                assert b"x-content-type-options: nosniff\r\n" in answer
         # None of this has harmed anybody else.
         assert httpx.post(server.url, content=b"abc").json()["size"] == 3
 

@@ -29,14 +29,17 @@ serving: {poll: 50ms}
 ROWS = 7
 
 
-@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    """A server that has answered, refused, and been told labels."""
-    (tmp_path / "ratchet.yaml").write_text(PROJECT)
-    site = ServedSite(tmp_path)
+@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that has answered, refused, and been told labels. To be looked at, not asked."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "ratchet.yaml").write_text(PROJECT)
+    site = ServedSite(folder)
     site.promote(site.add())
-    words = ("serve", "--json", "--port", 0, "--workers", request.param, "--project", tmp_path)
-    with served(("-m", "ratchet", *words), tmp_path / "errors.txt") as started:
+    words = ("serve", "--json", "--port", 0, "--workers", request.param, "--project", folder)
+    with served(("-m", "ratchet", *words), folder / "errors.txt") as started:
         ask = httpx.Client(base_url=started.url)
         with ask:
             told = [ask.post("/v1/predict", json={"record": ROW}).json() for _ in range(ROWS)]

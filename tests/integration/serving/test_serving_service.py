@@ -321,7 +321,28 @@ def test_a_row_that_a_shadow_cannot_answer_costs_no_other_row(served, monkeypatc
             await made.service.stop()
             kept = made.records()
             assert [e.entity for e in kept if isinstance(e, Served) and e.of] == ["a", "b"]
-            assert [e.error for e in kept if isinstance(e, Failed)] == ["RuntimeError"]
+            failed = [(e.error, e.entity) for e in kept if isinstance(e, Failed)]
+            assert failed == [("RuntimeError", "bad")]
+
+    run(check)
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_a_failure_says_whom_it_is_about_where_that_is_one(served, monkeypatch, hashed):
+    served.settings = ServingSettings(log=LogSettings(hash=("customer",) if hashed else ()))
+
+    async def check():
+        async with running(served) as made:
+
+            def broken(asked):
+                raise UnansweredError("score_not_finite")
+
+            monkeypatch.setattr(made.service.desk.lanes[1], "score", broken)
+            for entities in (["c1"], ["c1", "c1"], ["c1", "c2"], [None]):
+                rows = [ROW if who is None else {**ROW, "customer": who} for who in entities]
+                assert (await made.predict({"records": rows})).status == 500
+            one = made.service.privacy.digest("c1") if hashed else "c1"
+            assert [each.entity for each in made.records()] == [one, one, None, None]
 
     run(check)
 
@@ -343,6 +364,7 @@ def test_a_version_that_cannot_answer_is_logged_and_told(served, monkeypatch):
                 assert b"4711" not in told.body
             failed = made.records()
             assert [each.error for each in failed] == ["score_not_finite", "RuntimeError"]
+            assert [each.entity for each in failed] == [None, None]
             assert made.counted("ratchet_failed_requests_total", arm="champion", version="1") == 2
 
     run(check)

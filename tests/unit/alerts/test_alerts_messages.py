@@ -288,7 +288,9 @@ def test_it_is_tried_again_ever_more_seldom(attempts: int, wait: int) -> None:
 
 
 def test_after_a_week_it_is_given_up() -> None:
-    assert next_attempt(AT + timedelta(days=7), attempts=30, created=AT) is None
+    late = AT + timedelta(days=7)
+    assert next_attempt(late, attempts=30, created=AT) is None
+    assert next_attempt(late, attempts=1, created=AT) is not None, "a machine that slept"
 
 
 def deliver(store: Store, *channels: Any, resolve: Any = str, now: datetime = AT) -> Delivery:
@@ -338,8 +340,9 @@ def test_a_secret_that_is_not_set_waits_too() -> None:
 
 
 def test_an_old_one_is_dropped_and_told() -> None:
-    store = Store([Kept("k1", "team")])
-    done = deliver(store, Bad(DeliveryFailed("h answered 500")), now=AT + timedelta(days=8))
+    failing = Bad(DeliveryFailed("h answered 500"))
+    store = Store([Kept("k1", "team", attempts=12)])
+    done = deliver(store, failing, now=AT + timedelta(days=8))
     assert (done.failed, done.dropped) == (0, 1)
     assert store.failed[0][2] is None
 

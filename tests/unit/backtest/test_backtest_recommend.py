@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from backtest_world import make_frame, make_world, played, policy
@@ -59,6 +61,29 @@ def test_where_nothing_keeps_the_quality_the_best_is_taken_and_it_is_said() -> N
     advice = recommend(lines(cells, FALLING, NOTHING), "roc_auc", keep=1.5)
     assert advice.policy == "falling"
     assert not advice.keeps
+    start = "no policy keeps 150% by both ROC-AUC and loss; the least loss of them has falling"
+    assert advice.headline.startswith(start)
+
+
+def test_the_lower_of_both_shares_is_shown() -> None:
+    """A rank that is kept in full says nothing of probabilities that got worse."""
+    cells = make_world(make_frame(ABRUPT))
+    found = lines(cells, FALLING, NOTHING)
+    one = next(line for line in found if line.name == "falling")
+    low = replace(one, kept_metric=1.0, kept_loss=0.949)
+    rest = [line for line in found if line.name not in ("falling", "nothing")]
+    advice = recommend([low, *rest], "roc_auc", keep=0.98)
+    assert not advice.keeps
+    assert advice.headline.startswith("no policy keeps 98%")
+    assert "94.9% (by loss)" in advice.headline
+    assert "100.0%" not in advice.headline
+    high = recommend([replace(one, kept_metric=0.985, kept_loss=1.1), *rest], "roc_auc")
+    assert high.keeps
+    assert high.headline.startswith("falling: ")
+    assert "98.5% (by ROC-AUC)" in high.headline
+    costly = recommend([replace(low, gain=3.0), *rest], "roc_auc", keep=0.98)
+    assert "94.9% (by loss)" in costly.headline
+    assert "which is less than 98%" in costly.headline
 
 
 def test_with_costs_the_largest_gain_is_taken() -> None:

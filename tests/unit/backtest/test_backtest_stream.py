@@ -56,6 +56,14 @@ def test_rows_without_a_label_are_left_out_and_told() -> None:
     assert stream.notes == ("200 rows without a label were left out",)
 
 
+@pytest.mark.parametrize("text", ["0d", "0", "0rows", "0h", "-1d", "-5rows", "0.0d"])
+def test_a_period_of_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_period(text)
+    assert "--period" in refused.value.what
+    assert "500rows" in refused.value.fix
+
+
 def test_periods_of_rows_need_no_time() -> None:
     untimed = DATA.model_copy(update={"time": None, "exclude": ("at",)})
     stream = make_stream(FRAME, untimed, Pace(150, DAY))

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import Field, field_validator
@@ -181,3 +182,34 @@ def test_a_source_of_another_type_replaces_the_one_below(tmp_path):
     whole = load_settings(Replacing, files[:1], {}, ["algorithms={c: {}}", "source={type: d}"])
     assert whole.settings.algorithms == {"c": {}}
     assert whole.settings.source == Source(type="d")
+
+
+class Search(Section):
+    time: str = Field(default="60s", description="how long")
+    folds: int = Field(default=5, ge=2, description="parts")
+
+
+class Searching(Section):
+    tuning: Search | Literal["off"] = Field(default_factory=Search, description="this or that")
+    size: int = Field(default=1, ge=1, description="a number")
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "why"),
+    [
+        ("tuning: {folds: 1}", "The setting `tuning.folds` is not right", "greater than"),
+        ("tuning: {folds: 1}\nsize: 0", "`tuning.folds` is not right (1 more after", ""),
+        ("tuning: on", "`tuning` is not right", "a mapping of time, folds or 'off', got 'on'"),
+        ("tuning: {tim: 5s}", "Unknown key `tuning.tim`", ""),
+        ("tuning: {time: 5}", "`tuning.time` is not right", "should be text"),
+    ],
+)
+def test_where_this_or_that_may_stand_only_what_was_meant_is_told(tmp_path, text, what, why):
+    path = tmp_path / "f.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(Searching, [(path, "f.yaml")], {})
+    assert what in caught.value.what
+    assert ("more after" in caught.value.what) == ("more after" in what)
+    assert why in caught.value.why
+    assert "Search" not in str(caught.value)

@@ -57,7 +57,12 @@ def read(tmp_path: Path) -> Read:
         (b"a,b,c\n1,x,\n2,y,\n", {}, [(1, "x", None), (2, "y", None)]),
         (b'a,b,c\n1,"x,y",\n\n2,y,\n', {}, [(1, "x,y", None), (2, "y", None)]),
         (b"a,b\n,\n1,x\n ,?\n", {}, [(1, "x")]),
-        (b"a\n1\n\n2\n", {}, [(1,), (2,)]),
+        (b"a\n1\n\n2\n", {}, [(1,), (None,), (2,)]),
+        (b"a\n1\n\n\n", {}, [(1,), (None,), (None,)]),
+        (b'a\n1\n""\n?\n2', {}, [(1,), (None,), (None,), (2,)]),
+        (b"\n\na\n\nx\n", {}, [(None,), ("x",)]),
+        (b'a\nx"y\n\n"z"\n', {}, [('x"y',), (None,), ("z",)]),
+        (b"1\n\n2\n", {"header": False}, [(1,), (None,), (2,)]),
     ],
 )
 def test_rows(read: Read, data: bytes, form: dict[str, Any], rows: list[tuple[Any, ...]]) -> None:

@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,40 @@ def test_bills_drift():
     calm = make_month(Scenario(rows=2000, target=BILL), 1).probability
     moved = make_month(Scenario(rows=2000, target=BILL, drift_month=1), 1).probability
     assert np.abs(moved - calm).mean() > 3
+
+
+def test_a_covariate_drift_may_come_to_its_end() -> None:
+    scenario = Scenario(rows=3000, drift_month=2, covariate_drift=0.2)
+    settled = replace(scenario, covariate_months=1)
+    for month in (0, 1, 2):
+        assert make_month(settled, month).frame.equals(make_month(scenario, month).frame)
+    means = [make_month(settled, month).frame["monthly_charges"].mean() for month in (1, 2, 5)]
+    assert means[1] == pytest.approx(means[2], rel=0.05)
+    assert means[1] > 1.2 * means[0]  # type: ignore[operator]
+    grown = make_month(scenario, 5).frame["monthly_charges"].mean()
+    assert grown > 1.3 * means[2]  # type: ignore[operator]
+
+
+def test_a_campaign_brings_new_customers_with_long_contracts_and_changes_nothing_before() -> None:
+    still = Scenario(rows=3000, drift_month=1, drift=0.0)
+    moved = replace(still, campaign=0.4)
+    assert make_month(moved, 0).frame.equals(make_month(still, 0).frame)
+    before, after = (make_month(one, 1).frame for one in (still, moved))
+    long = [(frame["contract"] == "Two year").mean() for frame in (before, after)]
+    assert long == pytest.approx([0.24, 0.24 + 0.4 * 0.76], abs=0.04)
+    assert after["tenure"].mean() < 0.8 * before["tenure"].mean()  # type: ignore[operator]
+    assert after["support_calls"].equals(before["support_calls"])
+
+
+def test_a_fee_is_on_every_bill_from_its_month_on() -> None:
+    free = Scenario(rows=500, drift_month=1, drift=0.0, target="next_bill")
+    fee = replace(free, fee=30.0)
+    assert make_month(fee, 0).frame.equals(make_month(free, 0).frame)
+    more = make_month(fee, 1).probability - make_month(free, 1).probability
+    assert more == pytest.approx(np.full(500, 30.0))
+
+
+def test_what_becomes_of_a_customer_shows_after_the_horizon() -> None:
+    made = make_month(Scenario(rows=500, horizon=7, label_delay=5), 0)
+    waits = (made.known_on - made.frame[TIME]).dt.total_days()
+    assert (waits.min(), waits.max()) == (7, 12)

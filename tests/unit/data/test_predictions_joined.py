@@ -110,7 +110,7 @@ def test_feedback_by_entity_means_the_newest_prediction_at_or_before_its_time(
     assert coverage.examples[0].label == "4"
 
 
-def test_a_prediction_after_the_moment_cannot_be_meant(tmp_path: Path) -> None:
+def test_a_prediction_after_the_feedback_cannot_be_meant(tmp_path: Path) -> None:
     lake = put(
         tmp_path,
         [
@@ -120,7 +120,7 @@ def test_a_prediction_after_the_moment_cannot_be_meant(tmp_path: Path) -> None:
         ],
     )
     assert outcomes_of(joined(lake, as_of=at(6))) == {"old": '"x"'}
-    assert outcomes_of(joined(lake)) == {"old": None, "new": '"x"'}
+    assert outcomes_of(joined(lake)) == {"old": '"x"', "new": None}
 
 
 def test_a_shadow_has_the_outcome_of_what_it_shadows(tmp_path: Path) -> None:

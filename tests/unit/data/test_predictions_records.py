@@ -41,6 +41,7 @@ def test_what_is_written() -> None:
         b'"features":{"tenure":12,"Contract":"Two year","gone":null},"scores":[0.25,0.75],'
         b'"label":"Yes"}'
     )
+    assert b'"entity":"e"' in encode(Failed("p1", 5, 3, "champion", "timeout", 120, "e"))
     assert encode(Failed("p1", 5, 3, "champion", "timeout", 120)) == (
         b'{"type":"failed","id":"p1","at":5,"version":3,"arm":"champion",'
         b'"error":"timeout","micros":120}'

@@ -146,6 +146,14 @@ def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
             "exp_alerts": [{"exp_labels": told, "exp_annotations": annotations}],
         }
 
+    def ticks(project: str, values: str) -> dict[str, str]:
+        name = "ratchet_loop_tick_timestamp_seconds"
+        return {"series": f'{name}{{project="{project}", instance="a"}}', "values": values}
+
+    def silent(at: str, *projects: str) -> dict[str, Any]:
+        told = [fires("RatchetSilent", at, project=name)["exp_alerts"][0] for name in projects]
+        return {"eval_time": at, "alertname": "RatchetSilent", "exp_alerts": told}
+
     test = {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": "1m",
@@ -158,9 +166,26 @@ def test_the_rules_fire_when_they_should(tmp_path: Path) -> None:
                     fires("RatchetProblem", "10m", project="churn", code="loop"),
                     {"eval_time": "30m", "alertname": "RatchetCompactionBehind", "exp_alerts": []},
                     fires("RatchetCompactionBehind", "40m", instance="a"),
-                    fires("RatchetSilent", "10m"),
+                    fires("RatchetAllSilent", "10m"),
                 ],
-            }
+            },
+            {
+                # Three projects: one whose loop is well, one whose loop hangs while a server tells
+                # of it, and one of which nothing is heard any more.
+                "interval": "1m",
+                "input_series": [
+                    ticks("well", "0+60x300"),
+                    ticks("hangs", "0+60x30 1800x270"),
+                    ticks("gone", "0+60x30 _x270"),
+                    ticks("never", "0x300"),
+                    {"series": 'ratchet_healthy{project="well"}', "values": "1x300"},
+                ],
+                "alert_rule_test": [
+                    {"eval_time": "85m", "alertname": "RatchetSilent", "exp_alerts": []},
+                    silent("100m", "gone", "hangs"),
+                    {"eval_time": "100m", "alertname": "RatchetAllSilent", "exp_alerts": []},
+                ],
+            },
         ],
     }
     (tmp_path / "test.yaml").write_text(yaml.safe_dump(test, width=1000), encoding="utf-8")

@@ -114,6 +114,27 @@ def test_one_loop_holds_a_project_and_says_so(tmp_path: Path) -> None:
     assert read_beat(tmp_path / "nowhere") is None
 
 
+def test_a_single_tick_is_no_loop_that_stopped(tmp_path: Path) -> None:
+    alone = hold(tmp_path, NOW, 30.0, once=True)
+    assert isinstance(alone, Held)
+    during = read_beat(tmp_path)
+    assert during is not None
+    assert during.alive, "while it works it holds the project as any other"
+    alone.tick(NOW + timedelta(seconds=1))
+    alone.release()
+    assert read_beat(tmp_path) is None
+    loop = hold(tmp_path, NOW, 30.0)
+    assert isinstance(loop, Held)
+    loop.release()
+    for minutes in (10, 20):
+        again = hold(tmp_path, NOW + timedelta(minutes=minutes), 30.0, once=True)
+        assert isinstance(again, Held)
+        again.release()
+    left = read_beat(tmp_path)
+    assert left is not None
+    assert left.ticked == NOW, "that the loop ended is not hidden by single ticks after it"
+
+
 def look(now: datetime, memory: dict[str, Any]) -> Look:
     return Look(None, None, now, memory)  # type: ignore[arg-type]
 

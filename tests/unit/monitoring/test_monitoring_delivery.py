@@ -13,16 +13,18 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
-from ratchet.errors import StorageError
-from ratchet.ledger.history import History
+from ratchet.errors import ConflictError, StorageError, UsageError
+from ratchet.ledger.history import SOURCE, History
+from ratchet.ledger.incidents import close_incident, open_incident
 from ratchet.ledger.results import GateRecord
 from ratchet.ledger.rollouts import Begin, Move
 from ratchet.ledger.runs import RunInputs
 from ratchet.ledger.steps import Step
 from ratchet.ledger.store import Ledger, open_ledger
-from ratchet.monitoring.delivery import WINDOW, Rate, measure_delivery, spread_of
+from ratchet.monitoring.delivery import UNPLANNED, WINDOW, Rate, measure_delivery, spread_of
 from ratchet.monitoring.telemetry import LedgerMetrics, tell
 from ratchet.monitoring.vitals import Pulse, Signs
+from ratchet.triggers.settings import RULES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -116,6 +118,17 @@ def test_lead_time_and_its_parts(world: World) -> None:
     assert (again.deployments, again.lead_time.count) == (3, 2)
 
 
+def test_a_model_that_its_run_promotes_is_not_rolled_out(world: World) -> None:
+    version = world.train()
+    world.clock.at += timedelta(seconds=11)
+    world.ledger.deploy(
+        version, expected_previous=None, by="run", reason="better", run_id=f"r{version}"
+    )
+    found = measure_delivery(world.past())
+    assert found.parts["rollout"].count == 0
+    assert found.parts["gate"].median == 3600 + 11
+
+
 def test_a_run_that_a_person_asked_for_waits_for_nobody(world: World) -> None:
     world.ledger.start_run("r1", trigger="manual")
     world.ledger.record_gates("r1", [GateRecord("minimum.f1", True)])
@@ -127,6 +140,21 @@ def test_a_run_that_a_person_asked_for_waits_for_nobody(world: World) -> None:
     found = measure_delivery(world.past())
     assert found.lead_time.median == 3600
     assert found.parts["queue"].median == 0
+
+
+@pytest.mark.parametrize(
+    ("trigger", "part"),
+    [("new_rows+max_age", 0), ("performance+new_rows", 1), ("new_rows+estimated", 1), ("drift", 0)],
+)
+def test_a_run_that_several_rules_set_off_is_rework_if_one_of_them_is_unplanned(
+    world: World, trigger: str, part: int
+) -> None:
+    world.promote(world.train(trigger))
+    assert measure_delivery(world.past()).rework == Rate(part, 1)
+
+
+def test_the_unplanned_triggers_are_rules_that_there_are() -> None:
+    assert set(RULES) >= UNPLANNED
 
 
 def test_failures_recovery_and_rework(world: World) -> None:
@@ -193,6 +221,70 @@ def test_a_canary_taken_back_early_is_no_failed_deployment(world: World) -> None
     (incident,) = again.incidents
     assert (incident.version, incident.by) == (3, "rollout")
     assert again.recovery.median == 2 * 3600
+
+
+def test_what_somebody_records_counts_for_the_version_that_answered(world: World) -> None:
+    world.promote(world.train())
+    world.clock.at += 2 * DAY
+    begin = world.clock.at
+    world.clock.at += HOUR
+    opened = open_incident(world.ledger, by="anna", reason="calls", since=begin)
+    assert (opened.version, opened.until) == (1, None)
+    found = measure_delivery(world.past())
+    assert found.change_failure == Rate(1, 1)
+    assert found.recovery.count == 0
+    with pytest.raises(ConflictError, match="open already: calls"):
+        open_incident(world.ledger, by="anna", reason="more", since=begin)
+    with pytest.raises(UsageError, match="before it began"):
+        close_incident(world.ledger, by="anna", reason="x", until=begin - HOUR)
+    world.clock.at += 4 * HOUR
+    close_incident(world.ledger, by="bert", reason="mended", until=world.clock.at)
+    found = measure_delivery(world.past())
+    assert found.recovery.median == 5 * 3600
+    (told,) = found.to_json()["incidents"]
+    assert (told["by"], told["version"]) == ("anna", 1)
+    with pytest.raises(UsageError, match="No incident is open"):
+        close_incident(world.ledger, by="bert", reason="again", until=world.clock.at)
+    # Long after it was deployed, no change is blamed; the time to mend it counts all the same.
+    world.clock.at += 40 * DAY
+    open_incident(world.ledger, by="anna", reason="calls", since=world.clock.at)
+    world.clock.at += 7 * HOUR
+    close_incident(world.ledger, by="anna", reason="mended", until=world.clock.at)
+    again = measure_delivery(world.past())
+    assert again.change_failure == Rate(1, 1)
+    assert again.recovery.count == 2
+    assert world.ledger.verify_chain().intact
+
+
+def test_a_rollback_that_somebody_recorded_too_is_one_incident(world: World) -> None:
+    world.promote(world.train())
+    world.clock.at += DAY
+    world.promote(world.train())
+    world.clock.at += 3 * HOUR
+    hit = world.clock.at
+    open_incident(world.ledger, by="anna", reason="calls", since=hit)
+    world.clock.at += HOUR
+    world.roll_back()
+    found = measure_delivery(world.past())
+    (incident,) = found.incidents
+    assert (incident.started, incident.resolved) == (hit, world.clock.at)
+    assert found.change_failure == Rate(1, 2)
+    assert found.recovery.median == 3600, "as long as users were hit, by who saw it"
+
+
+def test_the_lead_time_from_a_commit_is_of_deployments_that_brought_one(world: World) -> None:
+    commits = iter(("a" * 40, "a" * 40, "b" * 40))
+    for _ in range(3):
+        made = world.clock.at - 5 * HOUR
+        version = world.train()
+        facts = {"commit": next(commits), "committed": made}
+        world.ledger.record(SOURCE, facts, run_id=f"r{version}")
+        world.promote(version)
+    found = measure_delivery(world.past())
+    # 5 h before the decision, then 1 h queue, 2 h training, 1 h gate; the second brought no code.
+    assert (found.code_lead_time.count, found.code_lead_time.median) == (2, 9 * 3600)
+    assert found.to_json()["code_lead_time"]["p90"] == 9 * 3600
+    assert found.lead_time.count == 3
 
 
 def test_the_middle_and_nine_in_ten() -> None:

@@ -197,19 +197,33 @@ def test_missing_columns_are_named_and_left_out():
     assert compare_frames(before, after.drop("much")).absent == ("much",)
 
 
-def test_limits_of_ones_own_alone_decide():
+def test_a_limit_of_ones_own_takes_the_place_of_that_of_its_kind_alone():
     frames = two_columns(0.3, 2.0)
     quiet = DriftRules(fixed={"ks": 0.9})
     assert not from_profile(*frames, quiet).drifted
     strict = from_profile(*frames, DriftRules(fixed={"psi": 0.05, "ks": 0.9}))
     assert strict["some"].statistic == "psi"
     assert strict["some"].drifted
-    # Missing values are not looked at where nobody asked for it.
-    gone = [plain_case("goes missing")[0], plain_case("goes missing")[1]]
-    assert not from_frames(*gone, DriftRules(fixed={"ks": 0.1})).drifted
-    assert from_frames(*gone, DriftRules(fixed={"missing": 0.1})).drifted
+    # What is not named keeps its limit: missing values, and the distances of text.
+    for rules in (DriftRules(fixed={"ks": 0.1}), DriftRules(fixed={"ks": 1.0, "psi": 9.0})):
+        gone = from_frames(*plain_case("goes missing"), rules)
+        assert gone["x"].drifted
+        assert gone["x"].statistic == "missing"
+        fresh = from_profile(*plain_case("a new level"), rules)
+        assert fresh["x"].drifted
+        assert fresh["x"].statistic == "js"
+    assert not from_frames(*plain_case("goes missing"), DriftRules(fixed={"missing": 0.95})).drifted
+    loose = DriftRules(fixed={"ks": 1.0, "missing": 1.0})
+    assert not from_frames(*plain_case("goes missing"), loose).drifted
     # A limit for levels says nothing of numbers.
-    assert not from_frames(*frames, DriftRules(fixed={"new": 0.0})).drifted
+    assert from_frames(*frames, DriftRules(fixed={"new": 0.0}))["much"].statistic == "ks"
+    known = Thresholds({"much": 0.5, "some": 0.05}, windows=12)
+    mixed = from_profile(*frames, DriftRules(thresholds=known, fixed={"psi": 9.0}))
+    assert mixed["some"].threshold == 0.05
+    assert mixed.calibrated
+    own = from_profile(*frames, DriftRules(thresholds=known, fixed={"ks": 0.9}))
+    assert own["some"].threshold == 0.9
+    assert not own.calibrated
 
 
 def test_a_share_of_columns_can_be_asked_for():
@@ -289,12 +303,129 @@ def test_tables_that_cannot_be_compared_are_refused():
             compare_frames(reference, current, columns=columns)
 
 
-def test_a_column_that_changes_its_kind_is_compared_as_text():
-    before = pl.DataFrame({"x": [1, 2, 3] * 50})
-    report = compare_frames(before, pl.DataFrame({"x": ["one", "two"] * 50}))
-    assert report["x"].kind == "string"
-    assert report["x"].new_share == 1.0
+def numbers(rows=2_000, seed=0):
+    return pl.Series("x", np.random.default_rng(seed).normal(size=rows))
+
+
+TEXTS = pl.Series("x", [f"text {place}" for place in range(2_000)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (numbers(), TEXTS, "x (was number, is string; 100.0% of the values do not fit)"),
+        (numbers(), numbers().cast(pl.String), "x (was number, is string)"),
+        (
+            numbers(),
+            numbers(1_000).cast(pl.String).append(TEXTS[:1_000]),
+            "x (was number, is string; 50.0% of the values do not fit)",
+        ),
+        (pl.Series("x", range(2_000)), TEXTS, "was integer, is string; 100.0%"),
+        (pl.Series("x", [True, False] * 50), pl.Series("x", [1, 0] * 50), "was boolean, is int"),
+        (pl.Series("x", range(100)).cast(pl.Date), TEXTS, "was date, is string; 100.0%"),
+        (
+            pl.Series("x", range(100)).cast(pl.Date),
+            pl.Series("x", ["soon", "1970-01-03", "1970-01-04 10:00", None] * 9),
+            "was date, is string; 33.3%",
+        ),
+        (TEXTS, numbers(), "x (was string, is number)"),
+    ],
+    ids=[
+        "text",
+        "text of numbers",
+        "half",
+        "identifier",
+        "boolean",
+        "date",
+        "some dates",
+        "numbers",
+    ],
+)
+def test_a_column_of_another_kind_is_drift_in_its_own_words(before, after, told):
+    report = compare_frames(before.to_frame("x"), after.to_frame("x"))
     assert report.drifted
+    assert report["x"].drifted
+    assert report["x"].kind == kind_of(before.dtype)
+    assert told in report.reason
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_what_only_looks_like_another_kind_is_none():
+    quiet = numbers(seed=1)
+    for before, after in (
+        (pl.Series([1, 2, 3] * 500), pl.Series([1.0, 2.0, 3.0] * 500)),
+        # One odd value makes a file's numbers text; without it they are numbers again.
+        (pl.Series([*("1", "2", "3") * 500, "A"]), pl.Series([1, 2, 3] * 500)),
+    ):
+        report = compare_frames(before.to_frame("x"), after.to_frame("x"))
+        assert not report.drifted, report.reason
+    empty = pl.Series("x", [None] * 2_000)
+    for before, after in ((empty, quiet), (quiet, empty)):
+        found = compare_frames(before.to_frame("x"), after.to_frame("x"))["x"]
+        assert (found.statistic, found.drifted) == ("missing", True)
+        assert found.now == found.kind == "number"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series("x", range(2_000)),
+        pl.Series("x", range(2_000)).cast(pl.Date),
+        TEXTS,
+        numbers(),
+    ],
+    ids=["identifier", "date", "names", "numbers"],
+)
+def test_what_goes_missing_is_drift_whatever_is_judged_of_its_values(drift, values):
+    before = values.to_frame("x").with_columns(quiet=numbers(seed=1))
+    for share in (0.5, 1.0):
+        gone = pl.Series(np.random.default_rng(2).random(2_000) < share)
+        after = before.with_columns(x=pl.when(gone).then(None).otherwise("x"))
+        report = drift(before, after)
+        assert report["x"].drifted
+        assert report.drifted
+        assert report["x"].rank == 1
+        assert f"x (missing 0.0% to {gone.mean():.1%})" in report.reason
+    assert not drift(before, before).drifted
+
+
+def test_in_a_window_values_of_another_kind_are_missing():
+    before = numbers().to_frame("x")
+    profile = build_profile(before, {"x": "number"})
+    window = profile.window()
+    window.fold(TEXTS.to_frame("x"))
+    report = score_window(profile, window)
+    assert "x (missing 0.0% to 100.0%)" in report.reason
+    assert report.alarming
+
+
+def test_a_column_that_is_gone_is_drift_and_a_new_one_is_told():
+    before, after = two_columns(0.0, 0.0)
+    less = after.drop("much").with_columns(more=pl.lit(1))
+    report = compare_frames(before, less)
+    assert report.drifted
+    assert (report.lost, report.added) == (("much",), ("more",))
+    assert report.reason == "1 of 2 columns gone: much"
+    assert report.share == 0.5
+    assert compare_frames(before, less, DriftRules(share=0.5)).drifted
+    assert not compare_frames(before, less, DriftRules(share=0.6)).drifted
+    both = compare_frames(before, two_columns(2.0, 0.0)[1].drop("much"))
+    assert both.reason.startswith("1 of 1 columns drifted: some (KS")
+    assert both.reason.endswith("; 1 of 2 columns gone: much")
+    only = compare_frames(before, less, columns=["some"])
+    assert (only.drifted, only.lost, only.added) == (False, (), ())
+    # A log may leave columns out: those of a window say nothing.
+    assert not from_profile(before, less).drifted
+
+
+def test_so_few_rows_that_nothing_can_be_told_are_named():
+    one = [pl.DataFrame({"x": [value]}) for value in (1.0, 9.0)]
+    report = compare_frames(*one)
+    assert not report.drifted
+    assert "x (KS 1, limit 0.1, no more than chance gives)" in report.reason
+    assert "too few rows to tell: 1 against 1, 30 each are needed" in report.reason
+    assert "too few" not in compare_frames(*two_columns(0.0, 0.0)).reason
 
 
 def test_benjamini_and_hochberg():
@@ -306,7 +437,12 @@ def test_benjamini_and_hochberg():
 
 def test_limits_are_read():
     assert parse_limits(["ks=0.1", "missing = 0.02"]) == {"ks": 0.1, "missing": 0.02}
-    for text in ("ks", "ks=", "kss=1", "ks=-1", "ks=nan", "psi=inf"):
+    assert parse_limits(["ks=1", "psi=2", "wasserstein=3"]) == {
+        "ks": 1.0,
+        "psi": 2.0,
+        "wasserstein": 3.0,
+    }
+    for text in ("ks", "ks=", "kss=1", "ks=-1", "ks=nan", "psi=inf", "ks=2", "new=1.1", "kind=1"):
         with pytest.raises(UsageError):
             parse_limits([text])
 

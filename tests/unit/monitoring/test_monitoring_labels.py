@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ratchet.data.task import Task
-from ratchet.monitoring.cohorts import Maturity
 from ratchet.monitoring.labelled import Answers, Log, Watched, micros
 from ratchet.monitoring.lag import arrival_weights, lag_curve
+from ratchet.monitoring.maturity import Maturity
 from ratchet.monitoring.performance import Question, judge_log
 from ratchet.monitoring.standing import Performance
 from ratchet.monitoring.trends import label_trend
@@ -54,7 +54,7 @@ def world(seed: int, rows: int = 12_000, days: float = 60.0) -> tuple[np.ndarray
 
 
 def question(**more: object) -> Question:
-    return Question(as_of=NOW, metric="accuracy", **more)  # type: ignore[arg-type]
+    return Question(**{"as_of": NOW, "metric": "accuracy", **more})  # type: ignore[arg-type]
 
 
 def judged(log: Log, **more: object) -> Performance:
@@ -133,6 +133,131 @@ def test_outcomes_that_delay_their_labels_do_not_bias_a_mature_metric() -> None:
     assert np.mean(inside) >= 0.9
 
 
+def slow_positives(
+    seed: int, rows: int, share: float, first: float, days: float = 90.0
+) -> tuple[np.ndarray, ...]:
+    """Few positives, each known after ``first`` days or more; negatives on the first day."""
+    rng = np.random.default_rng([seed, rows])
+    at = rng.uniform(0, days, rows)
+    score = np.clip(rng.beta(1.0, 1 / share - 1, rows), 1e-4, 1 - 1e-4)
+    y = (rng.random(rows) < score).astype(int)
+    late = first + rng.exponential(first / 4, rows)
+    return at, y, score, np.where(y == 1, late, rng.exponential(0.2, rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "first", "worlds"),
+    [(18_000, 0.02, 20.0, 15), (1_800, 0.1, 7.0, 40), (450, 0.1, 7.0, 60)],
+    ids=["2 % after 20 days", "20 a day", "5 a day"],
+)
+def test_positives_that_are_known_late_are_waited_for(
+    rows: int, share: float, first: float, worlds: int
+) -> None:
+    """Nearly all labels are there on the first day, and all of them are negative."""
+    off, inside, positives = [], [], []
+    for seed in range(worlds):
+        at, y, score, lag = slow_positives(seed, rows, share, first)
+        log = log_of(at, y, score, lag)
+        found = judged(log, metric="log_loss")
+        arm = found.arms[0]
+        early = [one for one in found.cohorts if one.end > NOW - timedelta(days=first)]
+        assert len(early) > first - 2
+        assert not any(one.mature for one in early), "whatever labels a small one has"
+        if arm.recent is None or arm.since is None or arm.until is None:
+            continue
+        start, end = ((NOW - each).total_seconds() / DAY for each in (arm.since, arm.until))
+        mine = (at <= start) & (at > end)
+        truth = float(-np.log(np.where(y == 1, score, 1 - score))[mine].mean())
+        off.append(arm.recent.value - truth)
+        inside.append(arm.recent.low <= truth <= arm.recent.high)
+        positives.append(y[mine & (lag <= at)].mean())
+    assert len(off) >= worlds / 2
+    assert np.mean(inside) >= 0.9
+    assert abs(np.mean(off)) < 3 * np.std(off) / np.sqrt(len(off)) + 0.002
+    assert np.mean(positives) > 0.85 * share
+
+
+def test_before_the_slow_outcome_is_known_nothing_is_mature_and_why_is_said() -> None:
+    def why(rows: int, days: float, **more: object) -> str:
+        found = judged(log_of(*slow_positives(1, rows, 0.02, 20.0, days)), **more)
+        assert not any(one.mature for one in found.cohorts)
+        assert found.arms[0].recent is None
+        assert found.label_age.after is None
+        return found.label_age.why
+
+    assert why(6_000, 15) == 'no label of class "yes" has come yet'
+    assert why(6_000, 22) == (
+        'only 1 label of class "yes" has come, and 20 are needed to tell how long they take'
+    )
+    assert why(12_000, 35) == 'labels of class "yes" still come to the oldest predictions'
+    late = log_of(*slow_positives(1, 6_000, 0.02, 20.0, 15))
+    fixed = judged(late, maturity=Maturity(age=timedelta(days=10)))
+    assert any(one.mature for one in fixed.cohorts)
+    none = judged(log_of(*(np.full(50, value) for value in (5.0, 1, 0.5, np.inf))))
+    assert none.label_age.why == "no label has come yet"
+
+
+def test_where_every_prediction_has_its_label_no_outcome_is_waited_for() -> None:
+    """What was never seen cannot be among labels that are missing, if none is."""
+    rng = np.random.default_rng(0)
+    at, score = rng.uniform(0, 60, 6_000), rng.uniform(0.01, 0.2, 6_000)
+    lag = rng.uniform(0, 2, 6_000)
+    found = judged(log_of(at, np.zeros(6_000), score, lag))
+    assert found.label_age.after is not None
+    assert found.label_age.after / DAY == pytest.approx(2, abs=0.05)
+    assert sum(one.mature for one in found.cohorts) >= 57
+    lag[np.flatnonzero(at > 30)[:5]] = np.inf
+    assert judged(log_of(at, np.zeros(6_000), score, lag)).label_age.after is None
+
+
+def test_a_rare_class_of_many_is_not_waited_for_and_a_frequent_one_is() -> None:
+    rng = np.random.default_rng(2)
+    at = rng.uniform(0, 60, 5_000)
+    for chance, known in ((0.001, True), (0.05, False)):
+        proba = np.tile([0.6 - chance, 0.4, chance], (5_000, 1))
+        answers = Answers(
+            1,
+            "champion",
+            Task("multiclass", ("a", "b", "c")),
+            np.arange(5_000).astype(str),
+            micros(NOW) - (at * DAY * 1e6).astype(np.int64),
+            proba,
+            np.zeros(5_000, dtype=np.int64),
+            rng.integers(0, 2, 5_000),
+            np.arange(5_000) % 50 > 0,
+            np.where(np.arange(5_000) % 50 > 0, at * DAY / 10, np.nan),
+            np.full(5_000, ""),
+        )
+        task = Task("multiclass", ("a", "b", "c"))
+        found = judge_log(Log(NOW, (answers,)), {1: Watched(1, task)}, question())
+        assert (found.label_age.after is not None) == known
+        assert known or found.label_age.why == 'no label of class "c" has come yet'
+
+
+def test_numbers_whose_highest_are_known_last_are_waited_for() -> None:
+    rng = np.random.default_rng(5)
+    rows, task = 8_000, Task("regression", ())
+    at, y = rng.uniform(0, 60, rows), rng.normal(50, 10, rows)
+    lag = np.where(y > 55, rng.uniform(10, 12, rows), rng.uniform(0, 1, rows))
+    has = lag <= at
+    answers = Answers(
+        1,
+        "champion",
+        task,
+        np.arange(rows).astype(str),
+        micros(NOW) - (at * DAY * 1e6).astype(np.int64),
+        np.full((rows, 1), 50.0),
+        np.empty(0, dtype=np.int64),
+        np.where(has, y, 0.0),
+        has,
+        np.where(has, lag * DAY, np.nan),
+        np.full(rows, ""),
+    )
+    found = judge_log(Log(NOW, (answers,)), {1: Watched(1, task)}, question())
+    assert found.label_age.after is not None
+    assert 11 <= found.label_age.after / DAY <= 12
+
+
 def test_a_young_cohort_is_weighted_bounded_and_decides_nothing() -> None:
     gaps, naive = [], []
     for seed in range(12):
@@ -168,9 +293,14 @@ def test_maturity_goes_by_the_share_or_by_the_age() -> None:
         assert not one.mature or one.coverage >= 0.85 * shared.lag.eventual
         assert bool(one.bounds) != one.mature
     newest = max(one.end for one in shared.cohorts if one.mature)
-    nine = shared.lag.age_of(0.9)
-    assert nine is not None
-    assert NOW - newest == pytest.approx(timedelta(seconds=nine), abs=timedelta(days=1))
+    # Negatives are the slow ones: nine in ten of them take 18.4 days, of all labels 14.
+    slowest = shared.label_age.after
+    assert slowest is not None
+    assert slowest / DAY == pytest.approx(-8 * np.log(0.1), rel=0.1)
+    gap = NOW - newest - timedelta(seconds=slowest)
+    assert timedelta(0) <= gap <= timedelta(days=1)
+    assert (aged_by := judged(log, maturity=Maturity(age=timedelta(days=30))).label_age).fixed
+    assert aged_by.after == 30 * DAY
 
 
 def test_a_period_that_is_not_over_is_never_mature() -> None:

@@ -6,10 +6,13 @@ from math import log, sqrt
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 from scipy import stats
 
+from ratchet.monitoring.monitor import _rules
 from ratchet.monitoring.past import past_distances, thresholds_at
 from ratchet.monitoring.profile import Profile, build_profile
+from ratchet.monitoring.settings import DriftSettings
 from ratchet.monitoring.thresholds import Thresholds, calibrate, limits_of
 
 KINDS = {"wild": "number", "calm": "number", "level": "string", "still": "number"}
@@ -124,3 +127,21 @@ def test_rows_too_few_for_blocks_leave_no_past():
     profile = build_profile(frame, KINDS)
     kept = replace(profile, past=past_distances(profile, frame))
     assert thresholds_at(kept, 1_000) is None
+
+
+def test_a_limit_in_the_settings_takes_the_place_of_its_kind_alone():
+    frame = pl.DataFrame({"x": np.arange(2_000.0)})
+    profile = build_profile(frame, {"x": "number"})
+    past = []
+    for seed in range(12):
+        window = profile.window()
+        window.fold(frame.sample(500, seed=seed))
+        past.append(window)
+    usual = _rules(profile, 500, past, DriftSettings(min_rows=100))
+    own = _rules(profile, 500, past, DriftSettings(min_rows=100, thresholds={"psi": 0.2}))
+    assert own.fixed == {"psi": 0.2}
+    assert own.thresholds is not None
+    assert own.thresholds == usual.thresholds
+    with pytest.raises(ValidationError, match="ks is never above 1"):
+        DriftSettings(thresholds={"ks": 2})
+    assert DriftSettings(thresholds={"ks": 1, "wasserstein": 2}).thresholds["ks"] == 1

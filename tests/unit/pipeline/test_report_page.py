@@ -214,6 +214,17 @@ def test_a_regression_is_told_as_one() -> None:
     assert "Calibration" not in page.text
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [("not examined", "Not examined"), ("none, as set", "None, as set"), ("", "None needed")],
+)
+def test_why_scores_are_not_calibrated_is_told(why: str, said: str) -> None:
+    made = binary()
+    assert made.model is not None
+    model = replace(made.model, calibration="", uncalibrated=why)
+    assert f"Calibration {said}" in Page(render_report(replace(made, model=model))).text
+
+
 def test_more_trials_than_a_page_bears_are_counted() -> None:
     trials = tuple(
         TrialFacts(n, "lightgbm", "finished", 0.5 + n * 1e-5, 0.1, n * 0.1) for n in range(1000)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ratchet.rollout.canary import Back, Hold, Widen, fewest_requests, judge
+from ratchet.rollout.canary import Back, Hold, Widen, fewest_requests, judge, labels_differ
 from ratchet.rollout.evidence import Evidence, Quality
 from ratchet.rollout.requests import Blocks
 from ratchet.rollout.settings import RolloutSettings
@@ -57,7 +57,7 @@ def test_what_it_waits_for_is_said(evidence, since, rules, why) -> None:
         (replace(GOOD, errors=blocks([5], [5])), "5 of 5 errors were its own"),
         (replace(GOOD, slow95=blocks([30], [60])), "30 of 60 requests over"),
         (
-            replace(GOOD, scores=(np.full((500, 1), 0.9), np.full((500, 1), 0.1))),
+            replace(GOOD, scores=((np.full((500, 1), 0.9), np.full((500, 1), 0.1)),)),
             "its scores are 1.000 from",
         ),
         (
@@ -83,7 +83,7 @@ def test_what_speaks_against_it_takes_it_back_at_once(evidence, why) -> None:
         replace(GOOD, ours=(300, 30), others=(2700, 60), requests=10**6),
         replace(GOOD, errors=blocks([4], [4])),
         replace(GOOD, slow95=blocks([15], [100])),
-        replace(GOOD, scores=(np.full((99, 1), 0.9), np.full((500, 1), 0.1))),
+        replace(GOOD, scores=((np.full((99, 1), 0.9), np.full((500, 1), 0.1)),)),
         replace(GOOD, quality=Quality(paired=np.full(150, 1.0))),
     ],
 )
@@ -94,6 +94,55 @@ def test_less_than_that_does_not(evidence) -> None:
 def test_errors_that_everybody_has_are_not_its_own() -> None:
     outage = replace(GOOD, ours=(300, 90), others=(2700, 800), errors=blocks([90], [890]))
     assert not isinstance(verdict(outage), Back)
+
+
+def test_an_outage_of_one_step_is_not_taken_for_the_versions() -> None:
+    """Pooled, 6.7 % of its requests and 0.2 % of the champion's would have failed."""
+    outage = replace(
+        GOOD,
+        ours=(1500, 101),
+        others=(99_500, 200),
+        stages=((1000, 1, 99_000, 100), (500, 100, 500, 100)),
+    )
+    assert not isinstance(verdict(outage), Back)
+    own = replace(outage, stages=((1000, 1, 99_000, 100), (500, 100, 500, 2)))
+    found = verdict(own)
+    assert isinstance(found, Back)
+    assert found.reason == "20.0% of its 500 requests failed (0.4% of the champion's)"
+
+
+def test_scores_that_move_for_everybody_between_steps_are_no_distance() -> None:
+    rng = np.random.default_rng(1)
+    sizes = ((500, 4500, 0.0), (2500, 2500, 3.0))
+    steps = tuple(
+        (rng.normal(mean, 1, (ours, 1)), rng.normal(mean, 1, (others, 1)))
+        for ours, others, mean in sizes
+    )
+    pooled = tuple(np.concatenate(each) for each in zip(*steps, strict=True))
+    assert not isinstance(verdict(replace(GOOD, scores=steps)), Back)
+    assert isinstance(verdict(replace(GOOD, scores=(pooled,))), Back)
+    apart = (*steps[:1], (steps[1][0] + 1.5, steps[1][1]))
+    assert isinstance(verdict(replace(GOOD, scores=apart)), Back)
+
+
+def test_labels_that_come_more_rarely_for_both_in_a_step_can_be_compared() -> None:
+    pooled = Quality(ours=1900, others=3100, ours_labelled=1080, others_labelled=2520)
+    strata = ((400, 1600, 360, 1440), (1500, 1500, 720, 1080))
+    same = ((400, 1600, 360, 1440), (1500, 1500, 720, 720))
+    assert labels_differ(pooled)
+    assert labels_differ(replace(pooled, strata=strata))
+    assert labels_differ(replace(pooled, others_labelled=2160, strata=())) != ""
+    assert labels_differ(replace(pooled, others_labelled=2160, strata=same)) == ""
+
+
+def test_an_entity_counts_at_its_4th_failure_in_a_test_of_its_own() -> None:
+    first = blocks([0, 0], [1, 1])
+    further = (blocks([1] * 5, [1] * 5), Blocks.none(), Blocks.none())
+    evidence = replace(GOOD, errors=replace(first, further=further))
+    found = verdict(evidence)
+    assert isinstance(found, Back)
+    assert "0 of 2 errors (the first of each entity) were its own" in found.reason
+    assert not isinstance(verdict(replace(GOOD, errors=first)), Back)
 
 
 def test_a_margin_is_allowed() -> None:

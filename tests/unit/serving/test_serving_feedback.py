@@ -1,9 +1,11 @@
 """Labels that come back: what is read, and what is refused."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from ratchet import clock
 from ratchet.data.predictions.records import feedback_key
 from ratchet.serving.feedback import read_feedback
 from ratchet.serving.http import ProblemError
@@ -41,6 +43,16 @@ def test_a_label_of_an_entity_and_a_time():
     ((item,), _) = read(body)
     assert (item.entity, item.time, item.key) == ("7", 1767225600000000, "k1")
     assert item.observed == 1769904000000000
+
+
+@pytest.mark.parametrize("field", ["time", "observed_at"])
+def test_what_is_yet_to_come_is_refused(field):
+    body = {"entity": "x", "time": "2026-01-01", "label": "No"}
+    soon = clock.now() + timedelta(minutes=4)
+    read(body | {field: soon.isoformat()})  # clocks differ a little
+    later = clock.now() + timedelta(minutes=6)
+    problem = refused(body | {field: later.isoformat()})
+    assert (problem.status, problem.name, problem.field) == (422, "time_in_the_future", field)
 
 
 def test_many_labels():

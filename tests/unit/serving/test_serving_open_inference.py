@@ -155,12 +155,6 @@ def test_one_tensor_of_another_shape_is_refused(given, told):
     assert told in str(problem([given], NUMBERS))
 
 
-def test_an_infinite_number_is_refused():
-    inputs = two_rows()
-    inputs[1]["data"] = [float("-inf"), 1.0]
-    assert problem(inputs).name == "not_finite"
-
-
 def test_a_body_in_another_form_is_refused_by_its_place():
     assert problem([{"name": "tenure", "shape": [1], "datatype": 5}]).field == "inputs[0].datatype"
     for body in (b"", b"{", b"[]", b'{"inputs":{}}', b"\xff", b"[" * 100_000):
@@ -404,12 +398,35 @@ class TestEndpoints:
         assert told.status == 400
         assert 'did you mean "tenure"' in json.loads(told.body)["error"]
 
+    def test_an_infinite_number_is_refused_by_name(self, served):
+        inputs = inputs_of(make_frame(rows=2))
+        inputs[1]["data"][0] = float("-inf")
+        body = json.dumps({"inputs": inputs}).encode()
+        told = call(routes_of(served), "POST", "/v2/models/churn/infer", body)
+        assert told.status == 400
+        assert f"rows[0].{inputs[1]['name']}" in json.loads(told.body)["error"]
+        assert served.asked == []
+
     def test_an_output_that_is_not_there_is_refused_before_anything_is_answered(self, served):
         body = {"inputs": inputs_of(make_frame(rows=1)), "outputs": [{"name": "score"}]}
         told = call(routes_of(served), "POST", "/v2/models/churn/infer", body)
         assert told.status == 400
         assert "prediction_id" in json.loads(told.body)["error"]
         assert served.asked == []
+
+    def test_no_rows_get_empty_tensors_of_the_same_names(self, served):
+        some, none = (
+            json.loads(call(routes_of(served), "POST", "/v2/models/churn/infer", body).body)
+            for body in (
+                {"inputs": inputs_of(make_frame(rows=1))},
+                {"inputs": inputs_of(make_frame(rows=1).clear())},
+            )
+        )
+        assert none["model_version"] == some["model_version"]
+        for empty, full in zip(none["outputs"], some["outputs"], strict=True):
+            assert (empty["name"], empty["datatype"]) == (full["name"], full["datatype"])
+            assert (empty["shape"], empty["data"]) == ([0, *full["shape"][1:]], [])
+            assert empty.get("parameters") == full.get("parameters")
 
     def test_metadata_names_every_column_with_a_datatype_that_is_taken(self, served, model):
         told = json.loads(call(routes_of(served), "GET", "/v2/models/churn").body)

@@ -202,3 +202,9 @@ def test_checking_a_project_loads_no_training_library():
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_near_no_algorithm_is_told_all_of_them_in_sentences():
+    with pytest.raises(ConfigError) as caught:
+        resolve_candidates({"nothing_alike": {}})
+    assert ", xgboost. Any scikit-learn" in caught.value.fix

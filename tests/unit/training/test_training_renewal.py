@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from ratchet.data.task import Task
-from ratchet.errors import RatchetError
+from ratchet.errors import ConfigError, RatchetError
 from ratchet.training.candidates import fit_candidates
+from ratchet.training.deadline import Deadline
 from ratchet.training.previous import Previous
 from ratchet.training.scoring import score_all
 from ratchet.training.settings import TrainingSettings
@@ -156,3 +157,16 @@ def test_only_newer_rows_change_what_goes_on(problem):
     after = score_all(turned["y"], again.blend.score(turned["frame"]))["roc_auc"]
     assert before < 0.3
     assert after > 0.6
+
+
+@pytest.mark.parametrize("update", ["refit", "incremental"])
+def test_too_little_time_is_no_fault_of_the_algorithms(served, update):
+    previous, given = served
+    boosted = Previous(tuple(i for i in previous.members if i.name == "lightgbm"), None)
+    with pytest.raises(ConfigError, match="too little time") as caught:
+        fit_candidates(
+            settings=settings(), previous=boosted, update=update, deadline=Deadline(-1.0), **given
+        )
+    assert caught.value.name == "out_of_time"
+    assert "lightgbm" in caught.value.why
+    assert caught.value.fix == "raise training.tuning.time"

@@ -96,6 +96,10 @@ def test_the_budget_holds_whatever_one_trial_costs(problem):
     by_name = {result.name: result for result in trained.candidates}
     assert by_name["made"].status == "ok"
     assert "time was up" in by_name["slow"].error
+    assert trained.choice.alone
+    assert trained.choice.reason.endswith("; 1 of 2 candidates; the time was up for the others")
+    (note,) = [note for note in trained.notes if note.startswith("slow: ")]
+    assert note.endswith("before it could be compared; raise training.tuning.time")
 
 
 def test_defaults_that_are_far_behind_and_dear_are_given_up(problem):
@@ -114,6 +118,32 @@ def test_there_is_a_model_even_if_nothing_could_be_compared_in_time(problem):
     assert [member.name for member in trained.blend.members] == ["slow"]
     assert trained.choice.reason == "the only candidate"
     assert trained.candidates[0].cv == {}
+
+
+def test_a_model_that_was_compared_with_nothing_says_so(problem):
+    """The time is up before it begins."""
+    over = Deadline(-1.0)
+    trained = fit_candidates(
+        settings=settings("slow", "made", "poor"), deadline=over, **problem(rows=300)
+    )
+    assert trained.choice.reason == "1 of 3 candidates; the time was up for the others"
+    assert trained.choice.alone
+    alone, late = trained.notes
+    assert alone.startswith("slow was trained without a comparison: the time was up")
+    assert late.startswith("slow: its time was up before its final fit was done")
+    assert all(note.endswith("raise training.tuning.time") for note in trained.notes)
+
+
+def test_one_that_fails_when_time_is_up_leaves_its_place_to_the_next(problem, monkeypatch):
+    monkeypatch.setitem(catalogue.BUILT_IN, "broken", "made_algorithms:Broken")
+    trained = fit_candidates(
+        settings=settings("broken", "slow"), deadline=Deadline(-1.0), **problem(rows=300)
+    )
+    assert [member.name for member in trained.blend.members] == ["slow"]
+    by_name = {result.name: result for result in trained.candidates}
+    assert by_name["broken"].status == "failed"
+    assert "it never works" in by_name["broken"].error
+    assert trained.choice.reason == "the only candidate that could be trained"
 
 
 def test_what_cannot_be_interrupted_is_ended(problem):

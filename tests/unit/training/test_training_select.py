@@ -2,17 +2,18 @@ import pytest
 
 from ratchet.data.task import Task
 from ratchet.errors import ConfigError, DataError
-from ratchet.training.results import CandidateResult
+from ratchet.training.results import NO_TIME, CandidateResult
 from ratchet.training.select import choose_best, search_metric, selection_metric
 from ratchet.training.settings import TrainingSettings
 
 
-def result(name, algorithm=None, status="ok", seconds=1.0, **cv):
+def result(name, algorithm=None, status="ok", seconds=1.0, error="", **cv):
     return CandidateResult(
         name=name,
         algorithm=algorithm or name,
         params={},
         status=status,
+        error=error,
         cv={metric: (mean, 0.01) for metric, mean in cv.items()},
         folds=({}, {}),
         seconds=seconds,
@@ -92,3 +93,37 @@ def test_an_ensemble_that_is_there_is_the_choice():
     assert choice.best.name == "ensemble"
     assert choice.ranking == ("ensemble", "lightgbm")
     assert choice.reason.endswith("; better on folds that chose neither")
+
+
+def late(*names):
+    return [result(name, status="dropped", error=NO_TIME) for name in names]
+
+
+def test_what_was_compared_with_nothing_says_so():
+    asked = [*late("lightgbm", "xgboost"), result("logistic_regression"), *late("svm", "x")]
+    choice = choose_best(asked, "roc_auc")
+    assert choice.reason == "1 of 5 candidates; the time was up for the others"
+    assert choice.alone
+    some = [result("svm"), result("x", status="failed", error="it broke"), *late("lightgbm")]
+    choice = choose_best(some, "roc_auc")
+    assert choice.reason == "1 of 3 candidates; the time was up for 1 of the others"
+    only = choose_best([result("svm")], "roc_auc")
+    assert (only.reason, only.alone) == ("the only candidate", False)
+
+
+def test_the_only_one_that_was_scored_was_compared_with_nothing():
+    scored = [result("svm", roc_auc=0.8)]
+    choice = choose_best(scored, "roc_auc", asked=[*scored, *late("lightgbm", "x")])
+    assert choice.reason.endswith(
+        "0.8000 ± 0.0100; 1 of 3 candidates; the time was up for the others"
+    )
+    assert choice.alone
+
+
+def test_one_that_was_far_behind_was_compared():
+    scored = [result("svm", roc_auc=0.8)]
+    behind = result("x", status="dropped", error="given up after 1 folds: far behind, and dear")
+    choice = choose_best(scored, "roc_auc", asked=[*scored, behind, *late("lightgbm")])
+    assert not choice.alone
+    both = [*scored, result("x", roc_auc=0.7)]
+    assert not choose_best(both, "roc_auc", asked=[*both, *late("lightgbm")]).alone

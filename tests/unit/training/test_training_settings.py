@@ -93,3 +93,8 @@ def test_every_key_is_described():
     for model in (TrainingSettings, TuningSettings, ThresholdSettings):
         for name, field in model.model_fields.items():
             assert field.description, name
+
+
+def test_a_time_without_a_unit_is_told_how_to_be_written():
+    with pytest.raises(ValidationError, match="write 5s or 5m"):
+        TuningSettings.model_validate({"time": 5})

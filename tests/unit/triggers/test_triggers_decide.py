@@ -91,6 +91,25 @@ def test_new_rows_are_counted_against_those_that_were_trained_on() -> None:
     assert isinstance(decide(policy(), more).verdict, Fire)
 
 
+def test_a_reason_is_said_once() -> None:
+    enough = replace(
+        QUIET, arrivals=Arrivals(1500, 500, True, "f2"), rollout_in_progress="version 2"
+    )
+    waits = decide(policy(), enough).verdict
+    assert isinstance(waits, Skip)
+    assert waits.reason.startswith("new_rows: 500 new rows since run r1")
+    assert waits.reason.count("new_rows:") == 1
+    both = replace(enough, performance=quality(0.60))
+    verdict = decide(policy(combine="all", new_rows="50%", performance={}), both).verdict
+    assert isinstance(verdict, Skip)
+    assert verdict.reason.startswith("performance: ")
+    assert verdict.reason.count("performance:") == verdict.reason.count("new_rows:") == 1
+    asked = replace(QUIET, champion=None, trained=None, rollout_in_progress="version 2")
+    first = decide(policy(), asked).verdict
+    assert isinstance(first, Skip)
+    assert first.reason.startswith("first: nothing was ever trained; but")
+
+
 def test_age_counts_when_there_is_something_new() -> None:
     old = replace(QUIET, at=NOW + 40 * DAY)
     assert isinstance(decide(policy(), old).verdict, Skip)

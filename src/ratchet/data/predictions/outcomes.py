@@ -18,7 +18,8 @@ def resolve(
 
     Feedback by entity and time means the newest prediction of the entity at or before that
     time (of two at one moment the one with the greater id); without a time, that at which
-    it was observed. What only shadows saw is no prediction anybody can speak of.
+    it was observed; never one made after the feedback was accepted. What only shadows saw is
+    no prediction anybody can speak of.
 
     Args:
         predictions: rows with ``prediction_id``, ``at``, ``entity`` and ``of``.
@@ -37,7 +38,7 @@ def resolve(
     asked = (
         known.filter(by_entity)
         .drop("prediction_id")
-        .with_columns(pl.coalesce("time", "observed").alias("_when"))
+        .with_columns(pl.min_horizontal(pl.coalesce("time", "observed"), "at").alias("_when"))
         .sort("_when", "key")
     )
     candidates = (

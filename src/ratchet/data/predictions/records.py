@@ -133,7 +133,12 @@ def check_shape(batch: Shape) -> None:
 
 
 class Failed(msgspec.Struct, tag="failed", omit_defaults=True):
-    """A request that a version could not answer; ``error`` is the fault's code."""
+    """A request that a version could not answer.
+
+    Attributes:
+        error: the fault's code.
+        entity: of its rows, where that is one and the same.
+    """
 
     id: str
     at: int
@@ -141,6 +146,7 @@ class Failed(msgspec.Struct, tag="failed", omit_defaults=True):
     arm: str
     error: str
     micros: int = 0
+    entity: str | None = None
 
 
 class Feedback(msgspec.Struct, tag="feedback", omit_defaults=True):

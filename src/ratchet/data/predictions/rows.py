@@ -78,6 +78,7 @@ class _Failed(msgspec.Struct, tag="failed", gc=False):
     arm: str
     error: str
     micros: _Count = 0
+    entity: str | None = None
 
 
 class _Feedback(msgspec.Struct, tag="feedback", gc=False):
@@ -186,6 +187,7 @@ class Rows:
                 "arm": [r.arm for r in rows],
                 "error": [r.error for r in rows],
                 "micros": [r.micros for r in rows],
+                "entity": [r.entity for r in rows],
             },
             schema=FAILURES,
         )

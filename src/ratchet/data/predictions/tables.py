@@ -63,6 +63,7 @@ FAILURES: Final[Mapping[str, Any]] = {
     "arm": pl.String(),
     "error": pl.String(),
     "micros": pl.Int64(),
+    "entity": pl.String(),
 }
 
 _TYPES: Final[Mapping[Any, Any]] = {
@@ -122,7 +123,7 @@ class ServedTable:
         try:
             # Delta refuses what another commits to these streams from here on; what was
             # committed between the decision and now is found by looking again.
-            opened = self._open()
+            opened = self._open(stamp)
             if any(_taken(opened, stream) != before[stream] for stream in last):
                 raise self._conflict("Segments of the same streams were taken")
             write(opened, self.place, dated, properties)
@@ -140,12 +141,20 @@ class ServedTable:
             code="lake_conflict",
         )
 
-    def _open(self) -> DeltaTable:
+    def _open(self, stamp: str) -> DeltaTable:
+        """The table, made where there is none, with the columns that an older Ratchet's lacks."""
+        from deltalake import CommitProperties, DeltaTable
+
         opened = open_table(self.place)
         if opened is not None:
+            known = {each.name for each in opened.schema().fields}
+            missing = {name: kind for name, kind in self.columns.items() if name not in known}
+            if missing:
+                opened.alter.add_columns(
+                    [each for each in _delta_schema(missing).fields if each.name in missing],
+                    commit_properties=CommitProperties(custom_metadata={"ratchet_log": stamp}),
+                )
             return opened
-        from deltalake import DeltaTable
-
         return DeltaTable.create(
             self.place,
             _delta_schema(self.columns),

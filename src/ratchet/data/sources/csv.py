@@ -17,7 +17,7 @@ from ratchet.data.sources.rawtext import load_text
 from ratchet.errors import DataError
 
 _BATCH_ROWS = 1 << 18
-_READER = 1  # counted up when the same bytes are read into other values
+_READER = 2  # counted up when the same bytes are read into other values
 _OPTIONS = ("separator", "encoding", "quote", "header", "missing", "decimal", "formats")
 
 

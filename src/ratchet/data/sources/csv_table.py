@@ -4,7 +4,8 @@ First the fast way: Polars parses straight into the pinned types. Where that fai
 values, stray text) everything is read as text and parsed value by value, and where even
 that fails the rows go one by one through Python's reader, which knows the line of what is
 wrong. All three give the same values: blanks around a value are removed, missing texts
-are null, and rows in which everything is missing (blank lines) are dropped.
+are null, and rows in which everything is missing (blank lines) are dropped, but where there
+is one column only: there such a line is a missing value.
 """
 
 from __future__ import annotations
@@ -207,8 +208,11 @@ def _blank_rows(frame: pl.DataFrame) -> pl.Series:
 
 
 def without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
-    """``frame`` without rows in which everything is missing."""
-    if not all(series.null_count() for series in frame.get_columns()):
+    """``frame`` without rows in which everything is missing.
+
+    Of a single column a blank line is how a missing value is written: those rows stay.
+    """
+    if frame.width == 1 or not all(series.null_count() for series in frame.get_columns()):
         return frame
     blank = _blank_rows(frame)
     return frame.filter(~blank) if blank.any() else frame

@@ -141,9 +141,9 @@ def render_drift(page: DriftPage) -> str:
 def _verdict(page: DriftPage) -> Html:
     report = page.report
     moved = [column for column in report.columns if column.drifted]
-    judged = [column for column in report.columns if not column.unjudged]
+    judged = [column for column in report.columns if not column.still]
     style, label = ("bad", "Drifted") if report.drifted else ("good", "No drift")
-    if moved and not report.drifted:
+    if (moved or report.lost) and not report.drifted:
         style, label = "warn", "Some drift"
     made = [
         badge(style, label),
@@ -153,7 +153,11 @@ def _verdict(page: DriftPage) -> Html:
     if not report.calibrated and judged:
         made.append(tag("p", _how_judged(judged), class_="hint"))
     numbers = [
-        tile("Columns that drifted", f"{len(moved)} of {len(judged)}", style=style),
+        tile(
+            "Columns that drifted",
+            f"{len(moved) + len(report.lost)} of {len(judged) + len(report.lost)}",
+            style=style,
+        ),
         tile("Rows", words.count(report.rows[1]), f"reference {words.count(report.rows[0])}"),
     ]
     if report.importance_share is not None:
@@ -178,6 +182,9 @@ def _verdict(page: DriftPage) -> Html:
 
 def _headline(report: DriftReport) -> str:
     moved = [column for column in report.columns if column.drifted]
+    if not moved and report.lost:
+        gone = words.listed([words.name(name, 40) for name in report.lost[:3]])
+        return f"The new rows lack columns of the reference: {gone}"
     if not moved:
         return "The new rows look like the reference"
     first = title_of(moved[0])

@@ -25,6 +25,7 @@ _NAMES = {
     "missing": "missing",
     "new": "new levels",
     "combined": "combined",
+    "kind": "kind",
 }
 
 
@@ -47,17 +48,21 @@ def columns_table(report: DriftReport) -> Html:
         columns.append(Column("Importance", "number"))
     rows = [_row(column, weighted) for column in report.columns]
     made = table("All columns, the most telling ones first", columns, rows)
-    absent = None
-    if report.absent:
-        shown = ", ".join(words.name(_answer(name), 30) for name in report.absent[:20])
-        absent = tag("p", f"Not in the new rows: {shown}.", class_="hint")
+    others = [
+        tag("p", f"{said}: {shown}.", class_="hint")
+        for said, names in (
+            ("Not in the new rows", report.absent),
+            ("Only in the new rows", report.added),
+        )
+        if (shown := ", ".join(words.name(_answer(name), 30) for name in names[:20]))
+    ]
     lead = "By drift times importance to the model" if weighted else "By how far they drifted"
     return tag(
         "section",
         tag("h2", "Columns", id="columns-h"),
         tag("p", f"{lead}; what the model answers comes first.", class_="lead"),
         card(made, style="flush drift"),
-        absent,
+        *others,
         id="columns",
         aria_labelledby="columns-h",
     )
@@ -108,15 +113,18 @@ def _answer(name: str) -> str:
 
 def verdict_of(column: ColumnDrift) -> Html:
     """Whether a column drifted."""
-    if column.unjudged:
+    if column.still:
         return badge("none", "Not judged")
     return badge("bad", "Drifted") if column.drifted else badge("good", "Quiet")
 
 
 def decided_by(column: ColumnDrift) -> str:
     """What decided on a column, in a few words."""
-    if column.unjudged:
+    if column.still:
         return _UNJUDGED[column.unjudged]
+    if column.statistic == "kind":
+        unfit = f"; {words.percent(column.unfit)} of the values do not fit" if column.unfit else ""
+        return f"was {column.kind}, is {column.now}{unfit}"
     if column.statistic == "missing":
         shares = [words.percent(share) for share in column.missing]
         return f"missing {shares[0]}, now {shares[1]}"
@@ -132,7 +140,7 @@ def _shown(value: float | None) -> str:
 
 def _strength_bar(column: ColumnDrift) -> Html | None:
     """The value against its limit, which is in the middle; up to twice of it."""
-    if column.unjudged:
+    if column.still:
         return None
     reach = min(column.strength / 2, 1.0)
     style = "bad" if column.drifted else "c8"

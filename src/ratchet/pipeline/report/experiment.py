@@ -12,6 +12,8 @@ from ratchet.pipeline.report.blocks import (
     card,
     facts_list,
     figures,
+    glossary,
+    prose,
     table,
     tile,
     tiles,
@@ -84,7 +86,7 @@ def render_experiment(
         _section("versions", "Versions", card(_versions(found, now, title), style="flush")),
         _section("trust", "Whether to trust it", card(_trust(now), style="flush")),
         _section("rules", "What it goes by", card(_rules(found))),
-        _section("words", "Words", _glossary()),
+        glossary(_WORDS),
     ]
     body = tag(
         "body",
@@ -120,15 +122,14 @@ def _verdict(found: Experiment, now: Comparison, title: str) -> Html:
     closed = None if result is None else result.low
     ends = "" if result is None or closed is None else _ends(result)
     power = found.rules.get("power", {})
+    reason = now.blocked if found.open else found.reason
     return tag(
         "section",
         tag(
             "div",
             badge(style, label),
             tag("h2", said),
-            tag("p", found.reason if not found.open else now.blocked, class_="reason")
-            if not found.open or now.blocked
-            else None,
+            tag("p", prose(words.sentence(reason)), class_="reason") if reason else None,
             class_=f"card hero {style}",
         ),
         tiles(
@@ -253,8 +254,3 @@ def _rules(found: Experiment) -> Html | None:
             ("Last step by", found.by),
         )
     )
-
-
-def _glossary() -> Html:
-    pairs = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _WORDS]
-    return tag("dl", pairs, class_="glossary")

@@ -134,6 +134,9 @@ class ModelFacts:
         confidence: of every interval.
         rows: test rows measured on.
         calibration: the method, or empty.
+        uncalibrated: why there is none.
+        learned: which of the training rows it learned from, and why; empty where that goes
+            without saying.
         interval: of a regression: its coverage, and what is added to an estimate at either end.
         form: what it ships as (``onnx``, ``lightgbm`` ...).
         size: bytes of the bundle.
@@ -152,6 +155,8 @@ class ModelFacts:
     rows: int | None = None
     threshold: ThresholdFacts | None = None
     calibration: str = ""
+    uncalibrated: str = ""
+    learned: str = ""
     interval: tuple[float, float, float] | None = None
     form: str = ""
     size: int | None = None

@@ -34,7 +34,7 @@ TITLE = "The model"
 _ERRORS = ("rmse", "mae", "median_ae")
 _UPDATES = {
     "retune": "a new search",
-    "refit": "the serving model's recipe and parameters, trained anew on all rows",
+    "refit": "the serving model's recipe and parameters, trained anew",
     "incremental": "going on training the serving model",
 }
 
@@ -81,6 +81,7 @@ def _about(facts: ReportFacts, found: ModelFacts) -> Html | None:
         (
             ("Chosen because", found.reason),
             ("Made by", _update(facts.run)),
+            ("Learned from", found.learned or None),
             ("Decision", _decision(found.threshold, task) if found.threshold else None),
             ("Interval of an estimate", _interval(found)),
             ("Calibration", _calibration(found, task)),
@@ -134,7 +135,7 @@ def _interval(found: ModelFacts) -> Child:
 def _calibration(found: ModelFacts, task: TaskFacts | None) -> str:
     if task is not None and task.kind == "regression":
         return ""
-    return found.calibration.capitalize() if found.calibration else "None needed"
+    return (found.calibration or found.uncalibrated or "none needed").capitalize()
 
 
 def _members(found: ModelFacts) -> list[Html]:

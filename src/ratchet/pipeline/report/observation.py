@@ -12,6 +12,7 @@ from ratchet.pipeline.report.blocks import (
     card,
     chip,
     figures,
+    glossary,
     grouped_table,
     interval_bar,
     named,
@@ -86,7 +87,7 @@ def render_observation(found: Observation, project: str) -> str:
         *_labels(found),
         *_drift(found),
         _parts(found),
-        _glossary(),
+        glossary(_WORDS),
     ]
     body = tag(
         "body",
@@ -133,8 +134,8 @@ def _verdict(found: Observation) -> Html:
             "div",
             badge(style, label),
             tag("h2", said),
-            tag("p", prose(reason), class_="reason") if reason else None,
-            [tag("p", note, class_="hint") for note in found.notes],
+            tag("p", prose(words.sentence(reason)), class_="reason") if reason else None,
+            [tag("p", words.sentence(note), class_="hint") for note in found.notes],
             class_=f"card hero {style}",
         ),
         _tiles(found, arm, drift),
@@ -425,8 +426,3 @@ def _parts(found: Observation) -> Html | None:
     return _section(
         "parts", "Where it is weak", card(table("Parts of the rows", columns, rows), style="flush")
     )
-
-
-def _glossary() -> Html:
-    pairs = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _WORDS]
-    return _section("words", "Words", tag("dl", pairs, class_="glossary"))

@@ -139,6 +139,12 @@ def lag_plot(performance: Performance) -> Html | None:
     if nine is not None:
         layers.insert(0, rule(frame, x=nine / scale))
         said = f"Nine in ten of all labels are there after {nine / scale:.3g} {unit}."
+    needed = performance.label_age
+    if needed.after is not None:
+        said += f" Cohorts are mature after {needed.after / scale:.3g} {unit}"
+        said += ", as set." if needed.fixed else ": the slowest outcome's labels take so long."
+    elif needed.why:
+        said += f" No cohort is mature: {needed.why}."
     return figure(
         "How long labels take",
         chart(frame, layers, key="lag", title="Delay of labels", description=said),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.pipeline.steps.evaluate import METRICS, SLICES
 from ratchet.pipeline.steps.going_on import previous_of
-from ratchet.pipeline.steps.train import CANDIDATES, MODEL
+from ratchet.pipeline.steps.train import CANDIDATES, MODEL, window_said
 
 if TYPE_CHECKING:
     from ratchet.features.recipe import Recipe
@@ -152,4 +152,5 @@ def _data(context: StepContext, rows: Rows, columns: int) -> CardData:
         target_range=middle,
         span=span,
         columns=columns,
+        window=window_said(context.outputs["train"].facts),
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import RatchetError
+from ratchet.pipeline.bundles import BUNDLE
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.evaluate import METRICS, shipped_scores
 from ratchet.pipeline.steps.opponent import DECISION, Contest, record_decision
-from ratchet.pipeline.steps.package import BUNDLE
 from ratchet.pipeline.steps.rows import Rows
 from ratchet.project import ProjectSettings
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ratchet.ids import digest_of
+from ratchet.pipeline.bundles import BUNDLE
 from ratchet.pipeline.cache import code_digest, user_code_digest
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps.card import best_record, card_facts
@@ -17,8 +18,6 @@ from ratchet.project import ProjectSettings
 
 if TYPE_CHECKING:
     from ratchet.packaging.metadata import Metadata
-
-BUNDLE = "bundle"
 
 
 def execute(context: StepContext) -> Mapping[str, Any]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import ConflictError, EnvironmentFault
 from ratchet.evaluation.compare import SAME_SCORES
+from ratchet.pipeline.bundles import BUNDLE, is_whole
 from ratchet.pipeline.step import Step, StepContext
 from ratchet.pipeline.steps import evaluate, gate, report, train, validate
-from ratchet.pipeline.steps.package import BUNDLE
 from ratchet.pipeline.steps.tracking import run_log
 from ratchet.pipeline.store import storing
 
@@ -53,11 +53,20 @@ def execute(context: StepContext) -> Mapping[str, Any]:
 
 def _at_once(context: StepContext) -> bool:
     """Whether a model that passed answers everything at once: also the first one of all."""
+    if _only_looks(context):
+        return False
     rules = context.settings.rollout
     trial = context.ledger.live_experiment()
     if trial is not None and trial.open:
         return False  # a promotion would end the experiment, which has cost days
     return context.champion is None or (rules.strategy == "direct" and not rules.approval)
+
+
+def _only_looks(context: StepContext) -> bool:
+    """Whether the run is to look closer only: told by its trigger, however it is gone on with."""
+    from ratchet.ledger.triggers import only_looks
+
+    return only_looks(context.ledger.get_run(context.run_id).trigger)
 
 
 def _same_as_champion(context: StepContext) -> dict[str, Any] | None:
@@ -214,7 +223,8 @@ def _keep_bundle(context: StepContext) -> Path:
     place: Path = context.project.bundles / digest[:16]
     partial = place.with_name(f".{place.name}.partial")
     with storing():
-        if not place.exists():
+        if not is_whole(place, digest):  # one of this digest that was altered is mended
+            shutil.rmtree(place, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(context.outputs["package"].file(BUNDLE), partial)
             partial.rename(place)
@@ -224,13 +234,16 @@ def _keep_bundle(context: StepContext) -> Path:
 def _proof(context: StepContext) -> str:
     """Why the model may serve."""
     reason: str = context.outputs["gate"].facts["verdict"]["reason"]
+    alone = ""
+    if context.outputs["train"].facts.get("alone"):
+        alone = "; compared with no other candidate, for want of time"
     if context.champion is None:
-        return f"{reason}; the first champion"
+        return f"{reason}; the first champion{alone}"
     found = context.outputs["evaluate"].facts
     version_before = f"version {context.champion['version']}"
     if found["verdict_on_champion"] == "superior":
-        return f"{reason}; better than {version_before} by {found['difference']:.4f}"
-    return f"{reason}; not worse than {version_before} by the margin or more"
+        return f"{reason}; better than {version_before} by {found['difference']:.4f}{alone}"
+    return f"{reason}; not worse than {version_before} by the margin or more{alone}"
 
 
 def _promote(context: StepContext, tracking: MlflowTracking, version: Version, proof: str) -> None:
@@ -255,6 +268,7 @@ def _roll_out(context: StepContext, tracking: MlflowTracking, version: Version, 
             by="run",
             reason=proof,
             run_id=context.run_id,
+            only_looks=_only_looks(context),
         )
     except ConflictError as error:
         if error.name not in (

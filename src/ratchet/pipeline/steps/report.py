@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratchet.pipeline.bundles import BUNDLE
 from ratchet.pipeline.report import points, reading
 from ratchet.pipeline.report.facts import (
     CandidateFacts,
@@ -26,7 +27,7 @@ from ratchet.pipeline.report.facts import (
 from ratchet.pipeline.step import Step, StepContext, StepOutput
 from ratchet.pipeline.steps import evaluate, features, gate, train, validate
 from ratchet.pipeline.steps.going_on import PREVIOUS
-from ratchet.pipeline.steps.package import BUNDLE
+from ratchet.pipeline.steps.train import window_said
 
 if TYPE_CHECKING:
     from ratchet.project import Project
@@ -189,6 +190,8 @@ def _model(outputs: Outputs, measured: Mapping[str, Any] | None) -> ModelFacts:
         rows=measured["rows"] if measured else None,
         threshold=reading.read_threshold(facts.get("threshold")),
         calibration=calibration["method"] if calibration else "",
+        uncalibrated=facts.get("uncalibrated", ""),
+        learned=window_said(facts),
         interval=(interval["coverage"], interval["low"], interval["high"]) if interval else None,
         form=packaged.facts["kind"] if packaged else "",
         size=packaged.facts["size"] if packaged else None,

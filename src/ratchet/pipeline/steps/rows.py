@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from ratchet.training.all_rows import AllRows
 
 PARTS = "parts.npy"
+LEARNED = "learned.npy"
+OLDER = 254
+"""In the place of a part: a training row that the training window leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The pinned table, cut as the split step decided.
 
-    ``parts`` (n,) are those of all stored rows; ``kept.UNUSED`` for a row that is in none. Where
-    the rows are too many for memory, those of a part are a sample of it: see :meth:`count`.
+    ``parts`` (n,) are those of all stored rows; ``kept.UNUSED`` for a row that is in none.
+    ``learned`` is the same with ``OLDER`` for training rows that the training window leaves out;
+    None where it leaves out none. Where the rows are too many for memory, those of a part are a
+    sample of it: see :meth:`count`.
     """
 
     snapshot: Snapshot
@@ -35,10 +40,14 @@ class Rows:
     task: Task
     parts: np.ndarray
     workspace: Workspace = field(repr=False)
+    learned: np.ndarray | None = None
 
     @classmethod
-    def of(cls, context: StepContext) -> Rows:
-        """The rows of a run that has been split."""
+    def of(cls, context: StepContext, *, whole: bool = False) -> Rows:
+        """The rows of a run that has been split.
+
+        Once a model was made, training rows are those in its window; ``whole``: all of them.
+        """
         import numpy as np
 
         from ratchet.data.roles import Roles
@@ -47,6 +56,10 @@ class Rows:
 
         split = context.outputs["split"]
         snapshot = pinned_snapshot(context)
+        made = None if whole else context.outputs.get("train")
+        learned = None
+        if made is not None and made.file(LEARNED).is_file():
+            learned = np.load(made.file(LEARNED), allow_pickle=False)
         return cls(
             snapshot,
             snapshot.schema,
@@ -54,6 +67,7 @@ class Rows:
             Task.from_json(split.facts["task"]),
             np.load(split.file(PARTS), allow_pickle=False),
             context.workspace,
+            learned,
         )
 
     @property
@@ -65,8 +79,36 @@ class Rows:
 
     @property
     def train(self) -> pl.DataFrame:
-        """The training rows."""
-        return self._part("train")
+        """The training rows, or those in the training window."""
+        if self.learned is None:
+            return self._part("train")
+        found = self.workspace.newer(self.snapshot, self.parts, self.learned)
+        return found.select(self.columns)
+
+    @property
+    def train_times(self) -> pl.Series:
+        """When each of all the training rows was (n,), in the order they are stored."""
+        import numpy as np
+
+        assert self.roles.time is not None
+        if not self.workspace.streams(self.snapshot):
+            return self._part("train").get_column(self.roles.time)
+        everyone = np.flatnonzero(self.parts == 0)
+        found = self.workspace.gather(self.snapshot, everyone, self.roles.time)
+        return found.get_column(self.roles.time)
+
+    def within(self, kept: np.ndarray) -> Rows:
+        """The same rows, of which only those training rows are learned from (n,) that are kept."""
+        from dataclasses import replace
+
+        learned = self.parts.copy()
+        learned[learned == 0] = (~kept).astype(learned.dtype) * OLDER
+        return replace(self, learned=learned)
+
+    @property
+    def taught(self) -> np.ndarray:
+        """The part of each row (n,), as training sees it."""
+        return self.parts if self.learned is None else self.learned
 
     @property
     def validation(self) -> pl.DataFrame:
@@ -98,9 +140,9 @@ class Rows:
         import polars as pl
 
         if self.workspace.streams(self.snapshot):
-            places = self.workspace.places(self.snapshot, self.parts, "train", place)
+            places = self.workspace.places(self.snapshot, self.taught, "train", place)
             return self.workspace.gather(self.snapshot, places).select(self.columns)
-        places = self.workspace.places(self.snapshot, self.parts, "train")
+        places = self.workspace.places(self.snapshot, self.taught, "train")
         return self.train.filter(pl.Series(places >= place))
 
     def all_train(self, folder: Path) -> AllRows | None:
@@ -115,8 +157,8 @@ class Rows:
 
         if not self.workspace.streams(self.snapshot):
             return None
-        everyone = np.flatnonzero(self.parts == 0)
-        sample = self.workspace.places(self.snapshot, self.parts, "train")
+        everyone = np.flatnonzero(self.taught == 0)
+        sample = self.workspace.places(self.snapshot, self.taught, "train")
         if len(sample) == len(everyone):
             return None
         target = self.workspace.gather(self.snapshot, everyone, self.roles.target)

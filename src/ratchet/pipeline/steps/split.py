@@ -74,6 +74,8 @@ def _says(facts: Mapping[str, Any]) -> str:
         + f" rows by {facts['method']}"
         + (f", {dropped:,} duplicates dropped" if dropped else "")
         + (", more than memory holds" if facts["held"] else "")
+        # With those of the table it is the number of checks that a run tells.
+        + (", 1 check of the split" if facts["overlap"] is not None else "")
     )
 
 

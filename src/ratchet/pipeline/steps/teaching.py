@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ratchet import clock
-from ratchet.errors import ConfigError, EnvironmentFault
+from ratchet.errors import EnvironmentFault
 from ratchet.pipeline.steps.going_on import new_rows_start, past_winners
 
 if TYPE_CHECKING:
@@ -26,21 +25,13 @@ _LOGGED = ("final", "fold 1")
 SEARCH, CHECKPOINTS = "_search", "_checkpoints"
 """In the run's folder, until it ends: what a killed training goes on from."""
 
-_AFTER_SECONDS = 7.0
-"""What evaluating, packaging, judging and registering a small model takes on a machine at rest."""
-_AFTER_SHARE = 1.0
-"""And for many rows: so many times what the steps before training took."""
-_MOST_SLOWED = 3.0
-"""A machine that is slower than that for us is not waited for."""
-_LEAST_TRAINING = 0.4
-"""Training gets at least this share of the budget."""
-
 
 def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Trained:
     """Train by the settings, within what is left of the run's budget."""
     from ratchet.training.candidates import fit_candidates
+    from ratchet.training.consistency import require_meaning
 
-    _require_settings_that_fit(context, rows)
+    require_meaning(context.settings.training, rows.task.kind)
     frame, everyone = rows.train, None
     if context.update == "incremental":
         start = new_rows_start(context)
@@ -72,20 +63,6 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
         )
 
 
-def _require_settings_that_fit(context: StepContext, rows: Rows) -> None:
-    """What was asked for by hand must not be left undone without a word."""
-    training, kind = context.settings.training, rows.task.kind
-    usual = type(training)()
-    for name, fits in (("threshold", kind == "binary"), ("calibration", kind != "regression")):
-        asked = getattr(training, name)
-        if not fits and asked not in (getattr(usual, name), "none"):
-            raise ConfigError(
-                f"training.{name} has no meaning for this target: the task is {kind}",
-                fix=f"remove training.{name}, or set data.task",
-                where=f"training.{name}",
-            )
-
-
 def _order(context: StepContext, rows: Rows) -> tuple[str | None, str | None]:
     """The columns that folds follow or keep together, as the split does."""
     method = context.outputs["split"].facts["method"]
@@ -99,15 +76,8 @@ def _deadline(context: StepContext) -> Deadline:
     """When training must be over so that the run keeps its budget."""
     from ratchet.training.deadline import NEVER, Deadline
 
-    tuning = context.settings.training.tuning
-    if tuning == "off" or not tuning.searches or tuning.seconds is None:
-        return NEVER
-    budget, now = tuning.seconds, clock.monotonic()
-    spent = now - context.began
-    # On a busy machine a second of work takes longer: as much longer as it did until now.
-    slowed = min(_MOST_SLOWED, max(1.0, spent / max(clock.processor() - context.worked, 0.1)))
-    after = _AFTER_SECONDS * slowed + _AFTER_SHARE * spent
-    return Deadline(max(context.began + budget - after, now + _LEAST_TRAINING * budget))
+    budget = context.settings.training.budget
+    return NEVER if budget is None else Deadline(context.allowance.training_ends(budget))
 
 
 @contextmanager

@@ -40,6 +40,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     """
     from ratchet.pipeline.steps.going_on import keep_for_later, recall_previous
     from ratchet.pipeline.steps.teaching import teach
+    from ratchet.pipeline.steps.windowing import narrow
 
     previous: Previous | None = None
     if context.update != "retune":
@@ -47,7 +48,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
         if isinstance(found, str):
             return {"verdict": {"passed": False, "reason": found}}
         previous = found
-    rows = Rows.of(context)
+    rows, window = narrow(context, Rows.of(context, whole=True))
     try:
         trained = teach(context, rows, previous)
     except RatchetError as error:
@@ -61,7 +62,7 @@ def execute(context: StepContext) -> Mapping[str, Any]:
     context.write_json(CANDIDATES, [_record(result) for result in trained.candidates])
     context.write_json(TRIALS, [trial.to_json() for trial in trained.trials])
     context.write_json(TIMING, {result.name: result.seconds for result in trained.candidates})
-    return _facts(context, rows, trained, shipped)
+    return _facts(context, rows, trained, shipped) | {"window": window.to_json()}
 
 
 def _another_way(context: StepContext, error: RatchetError) -> bool:
@@ -80,15 +81,19 @@ def _facts(context: StepContext, rows: Rows, trained: Trained, shipped: Shipped)
         "metric": choice.metric,
         "reason": _reason(choice, shipped),
         "ranking": list(choice.ranking),
+        "alone": choice.alone,
         "trained": statuses.count("ok"),
         "failed": statuses.count("failed"),
+        "dropped": statuses.count("dropped"),
         "trials": len(trained.trials),
+        "finished": sum(trial.status == "finished" for trial in trained.trials),
         "update": context.update,
         "members": [
             {"name": part.name, "algorithm": part.algorithm, "weight": part.weight}
             for part in export.composition.members
         ],
         "calibration": blend.calibration.to_json() if blend.calibration is not None else None,
+        "uncalibrated": _uncalibrated(context, shipped, choice),
         "threshold": blend.threshold.to_json() if blend.threshold is not None else None,
         "interval": _interval(blend),
         "form": {
@@ -99,6 +104,17 @@ def _facts(context: StepContext, rows: Rows, trained: Trained, shipped: Shipped)
         "passed_over": list(shipped.passed_over),
         "notes": [*trained.notes, *rows.remarks()],
     }
+
+
+def _uncalibrated(context: StepContext, shipped: Shipped, choice: Choice) -> str:
+    """Why scores stay as the models give them; empty where they do not, and for estimates."""
+    if shipped.blend.calibration is not None or shipped.blend.task.kind == "regression":
+        return ""
+    if context.settings.training.calibration == "none":
+        return "none, as set"
+    if not choice.best.folds:
+        return "not examined"  # it is learned on scores out of fold, and there are none
+    return "none needed" if context.update == "retune" else "none, as in the model before"
 
 
 def _reason(choice: Choice, shipped: Shipped) -> str:
@@ -172,8 +188,20 @@ def _says(facts: Mapping[str, Any]) -> str:
     if "best" not in facts:
         return str(facts["verdict"]["reason"])
     failed = f", {facts['failed']} failed" if facts["failed"] else ""
+    dropped = f", {facts['dropped']} dropped" if facts.get("dropped") else ""
     trials = f" in {facts['trials']} trials" if facts["trials"] > facts["trained"] else ""
-    return f"{facts['best']}: {facts['reason']} ({facts['trained']} trained{trials}{failed})"
+    if facts["trials"] and not facts.get("finished", facts["trials"]):
+        trials = f", none of {facts['trials']} trials finished"
+    made = f"{facts['trained']} trained{trials}{failed}{dropped}"
+    learned = window_said(facts)
+    return f"{facts['best']}: {facts['reason']} ({made})" + (learned and f"; from {learned}")
+
+
+def window_said(facts: Mapping[str, Any]) -> str:
+    """Which training rows were learned from, where some are left out or that was looked into."""
+    window = facts.get("window") or {"rows": 0, "of": 0, "tried": ()}
+    examined = window["rows"] < window["of"] or len(window["tried"]) > 1
+    return str(window["says"]) if examined else ""
 
 
 STEP = Step(

@@ -45,7 +45,7 @@ def _says(facts: Mapping[str, Any]) -> str:
         return str(facts["verdict"]["reason"])
     count = facts["warnings"]
     warned = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-    return f"{facts['checks']} checks{warned}"
+    return f"{facts['checks']} checks of the table{warned}"
 
 
 STEP = Step(

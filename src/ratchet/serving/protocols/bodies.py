@@ -1,7 +1,8 @@
 """Bodies as Python's clients write them: ``NaN`` is no JSON, and they send it all the same.
 
 ``json.dumps`` and RapidJSON write a missing number of NumPy or pandas as ``NaN``. It is read as
-null, which means missing everywhere.
+null, which means missing everywhere. ``Infinity`` becomes a text, which no column of numbers
+takes: so it is refused by whoever knows the field's name.
 """
 
 from __future__ import annotations
@@ -30,17 +31,14 @@ async def aside(work: Callable[[], T], size: int) -> T:
     return work() if size < LARGE else await asyncio.to_thread(work)
 
 
-def read_json(body: bytes, decoder: msgspec.json.Decoder[T], *, infinity: bool = False) -> T:
+def read_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """What a body holds.
-
-    Args:
-        infinity: ``Infinity`` counts as missing too, as pandas' users expect; else it is refused.
 
     Raises:
         ProblemError: 400: it is no JSON, or not in the decoder's form.
     """
     if b"NaN" in body or b"Infinity" in body:
-        body = _WORD.sub(_null_any if infinity else _null, body)
+        body = _WORD.sub(_plain, body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -60,11 +58,8 @@ def _misshapen(error: msgspec.ValidationError) -> ProblemError:
     return ProblemError(400, "bad_body", "The body is not in this form", why=why, field=field)
 
 
-def _null(match: re.Match[bytes]) -> bytes:
-    if match[0] in (b"Infinity", b"-Infinity"):
-        raise ProblemError(400, "not_finite", "The body holds an infinite number")
-    return b"null" if match[0] == b"NaN" else match[0]
-
-
-def _null_any(match: re.Match[bytes]) -> bytes:
-    return match[0] if match[0].startswith(b'"') else b"null"
+def _plain(match: re.Match[bytes]) -> bytes:
+    word = match[0]
+    if word.startswith(b'"'):
+        return word
+    return b"null" if word == b"NaN" else b'"%b"' % word

@@ -2,8 +2,9 @@
 
 The forms and their meaning are those of MLflow's own server (``mlflow.pyfunc.scoring_server``),
 and the answers those of ``ratchet.registry.pyfunc``: one object a row with ``prediction`` and
-``probability_<class>``. Stricter in one thing: a column that is not there is refused by name,
-where MLflow takes it for missing. Prediction ids, which MLflow does not know, are in headers.
+``probability_<class>``. Stricter in two things: a column that is not there and an
+infinite number are refused by name, where MLflow goes on with what it makes of them. Prediction
+ids, which MLflow does not know, are in headers.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def refuse_type(kind: str) -> Answer | None:
 
 
 def _read_json(body: bytes, inputs: Sequence[Expected]) -> list[Record]:
-    given = read_json(body, _decoder, infinity=True)
+    given = read_json(body, _decoder)
     forms = [name for name in FORMS if getattr(given, name) is not msgspec.UNSET]
     if len(forms) != 1:
         raise ProblemError(

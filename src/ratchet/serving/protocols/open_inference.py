@@ -19,7 +19,12 @@ import msgspec
 import ratchet
 from ratchet.serving.http import JSON, Answer, ProblemError, Request, Routes
 from ratchet.serving.protocols.bodies import aside, read_json
-from ratchet.serving.protocols.outputs import output_tensors, outputs_of
+from ratchet.serving.protocols.outputs import (
+    Output,
+    no_outputs,
+    output_tensors,
+    outputs_of,
+)
 from ratchet.serving.protocols.tables import missing_columns
 from ratchet.serving.protocols.tensors import (
     DATATYPES,
@@ -118,6 +123,8 @@ class OpenInferenceProtocol:
 
         asked, rows = await aside(read, len(request.body))
         answered = await self._service.predict(rows, request, version=version)
+        if not answered:
+            return _write_nothing(asked, resident, self._name)
         return write_answer(asked, answered, self._name)
 
     def _find(self, request: Request) -> tuple[Desk, Resident, int | None]:
@@ -168,8 +175,18 @@ def write_answer(asked: Inference, answered: Sequence[Answered], name: str) -> A
     Raises:
         ProblemError: 400: it wants an output that there is not.
     """
+    return _write(asked, outputs_of(answered), _envelope(asked, answered, name))
+
+
+def _write_nothing(asked: Inference, resident: Resident, name: str) -> Answer:
+    """The answer to no rows, as the model that would have scored them gives it."""
+    envelope = _envelope(asked, (), name) | {"model_version": str(resident.version)}
+    return _write(asked, no_outputs(resident.model.signature), envelope)
+
+
+def _write(asked: Inference, outputs: Iterable[Output], envelope: dict[str, Any]) -> Answer:
     whole = asked.parameters or {}
-    made = {output.name: output for output in outputs_of(answered)}
+    made = {output.name: output for output in outputs}
     wanted = asked.outputs or [Wanted(name) for name in made]
     _check_wanted(wanted, made)
     tensors, behind = [], []
@@ -185,7 +202,7 @@ def write_answer(asked: Inference, answered: Sequence[Answered], name: str) -> A
         else:
             tensor["data"] = output.values
         tensors.append(tensor | ({"parameters": parameters} if parameters else {}))
-    head = msgspec.json.encode(_envelope(asked, answered, name) | {"outputs": tensors})
+    head = msgspec.json.encode(envelope | {"outputs": tensors})
     if not behind:
         return Answer(200, head)
     length = (_HEADER, str(len(head)).encode())

@@ -27,15 +27,29 @@ class Output(msgspec.Struct):
     parameters: Parameters = {}
 
 
+def no_outputs(signature: Signature) -> list[Output]:
+    """The tensors of an answer to no rows: they look as they would with some."""
+    return [
+        Output(
+            tensor["name"],
+            tensor["datatype"],
+            [max(size, 0) for size in tensor["shape"]],
+            [],
+            tensor.get("parameters", {}),
+        )
+        for tensor in output_tensors(signature)
+    ]
+
+
 def outputs_of(answered: Sequence[Answered]) -> list[Output]:
-    """Answers as tensors."""
+    """Answers as tensors; at least one answer, see ``no_outputs``."""
     rows = len(answered)
     classes = _all_classes(answered)
     ids = Output("prediction_id", BYTES, [rows], [each.prediction_id for each in answered])
     if not classes:
         made = [Output("prediction", "FP64", [rows], [each.scores[0] for each in answered])]
         intervals = [each.interval for each in answered if each.interval is not None]
-        if rows and len(intervals) == rows:
+        if len(intervals) == rows:
             made += [
                 Output(f"prediction_{end}", "FP64", [rows], [pair[place] for pair in intervals])
                 for place, end in enumerate(("low", "high"))
@@ -83,7 +97,7 @@ def label_type(classes: Sequence[Label]) -> str:
 
 def _all_classes(answered: Sequence[Answered]) -> tuple[Label, ...]:
     """The classes of all versions that answered, in the order of the first."""
-    first = tuple(answered[0].classes) if answered else ()
+    first = tuple(answered[0].classes)
     if all(each.classes is answered[0].classes for each in answered):
         return first
     return tuple(dict.fromkeys(label for each in answered for label in each.classes))

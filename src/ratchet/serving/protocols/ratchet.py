@@ -13,6 +13,7 @@ from ratchet.packaging.predictions import class_name
 from ratchet.serving.feedback import read_feedback
 from ratchet.serving.http import Answer, Request, Routes
 from ratchet.serving.parts import MOST
+from ratchet.serving.pieces import PIECE, let_go, read_by_pieces
 from ratchet.serving.row_types import is_awkward
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class RatchetProtocol:
     async def predict(self, request: Request) -> Answer:
         """Rows, or ids to be looked up, to predictions."""
         service = self._service
-        codec = service.desk.codec
-        question = codec.decode(request.body, service.max_rows)
+        codec, body = service.desk.codec, request.body
+        if len(body) <= PIECE:
+            question = codec.decode(body, service.max_rows)
+        else:
+            question = await read_by_pieces(codec, body, service.max_rows)
         asked = question.asked if not question.ids else await service.rows(question, codec)
         answers = await service.predict(asked, request)
         if question.single:
@@ -45,6 +49,8 @@ class RatchetProtocol:
         for start in range(MOST, len(answers), MOST):
             await asyncio.sleep(0)  # many take a while, and others wait
             parts.append(self._encode(_shape(answers[start : start + MOST]))[1:-1])
+        await let_go(asked)
+        await let_go(answers)
         return Answer(200, b'{"predictions":[' + b",".join(parts) + b"]}")
 
     async def feedback(self, request: Request) -> Answer:

@@ -115,9 +115,11 @@ def _find(name: str, path: Any) -> Algorithm:
         return cast(Algorithm, plugins[name].load()())
     if "." in name:
         return SklearnEstimator(name, name)
+    near = hint(name, [*BUILT_IN, *plugins])
     raise ConfigError(
         f"There is no algorithm `{name}`",
-        fix=hint(name, [*BUILT_IN, *plugins])
+        fix=near
+        + ("" if near.endswith("?") else ".")
         + " Any scikit-learn classifier or regressor can be named by its dotted path",
         where=where,
     )

@@ -41,8 +41,8 @@ class RoundWatch:
         self.rounds += 1
         if loss is not None and loss < self._lowest:
             self.best, self._lowest = self.rounds, loss
-        self._deadline.check()
         if self._deadline.over:
+            self._deadline.check()
             return True
         return loss is not None and self.rounds - self.best >= self._wait()
 

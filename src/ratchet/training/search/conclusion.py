@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ratchet.training.blend import ENSEMBLE, Blend
+from ratchet.training.deadline import MORE_TIME
 from ratchet.training.ensemble import Ensemble
 from ratchet.training.entrant import Entrant
 from ratchet.training.fitted import Proba
-from ratchet.training.results import CandidateResult
+from ratchet.training.results import NO_TIME, CandidateResult
 from ratchet.training.scoring import spread
 from ratchet.training.search.arena import Arena
 from ratchet.training.search.contenders import (
@@ -97,8 +98,14 @@ class Concluding:
         # One that was left behind on a smaller sample is not compared by what it scored there.
         compared = [result for result in results if result.name in drafts]
         choice = choose_best(
-            compared or results, self.metric, self.ensemble.reason if self.ensemble else ""
+            compared or results,
+            self.metric,
+            self.ensemble.reason if self.ensemble else "",
+            asked=results,
         )
+        late = [result.name for result in results if result.error == NO_TIME]
+        if late:
+            self.notes.append(f"{', '.join(late)}: {NO_TIME}; {MORE_TIME}")
         blends = [self._blend(drafts[name]) for name in choice.ranking if name in drafts]
         whole = tuple(blend for blend in blends if blend is not None)
         return Conclusion(results, choice, whole, (*self.notes, *self.finals.remarks))
@@ -245,7 +252,7 @@ class Concluding:
         if not contends and trial.status == "pruned":
             return f"given up after {len(trial.scores)} folds: far behind, and dear"
         if not contends and trial.status != "finished":
-            return "the time was up before it could be compared"
+            return NO_TIME
         return ""
 
     def _ensemble_result(self, draft: Draft, ensemble: Ensemble) -> CandidateResult:

@@ -15,7 +15,7 @@ from ratchet.training.all_rows import AllRows
 from ratchet.training.attempt import Attempt, try_fit
 from ratchet.training.blend import Member
 from ratchet.training.cores import CorePlan
-from ratchet.training.deadline import NEVER, Deadline
+from ratchet.training.deadline import MORE_TIME, NEVER, Deadline
 from ratchet.training.entrant import Entrant
 from ratchet.training.fitted import TrainingRows
 from ratchet.training.folds import cut_validation
@@ -192,7 +192,8 @@ class Finals:
         )
         with self._lock:
             if deadline.over and not attempt.error:
-                self.remarks.append(f"{order.name}: its time was up before its final fit was done")
+                late = "its time was up before its final fit was done"
+                self.remarks.append(f"{order.name}: {late}; {MORE_TIME}")
             if watched is not None:
                 entrant = entrant.settle(attempt.rounds)
             self.made[order.name] = FinalFit(entrant, attempt, recipe)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from ratchet.training.algorithms.catalogue import Candidate
 from ratchet.training.blend import Blend
+from ratchet.training.deadline import MORE_TIME
 from ratchet.training.entrant import enter
-from ratchet.training.results import CandidateResult, Trained, TrialRecord
-from ratchet.training.search.finals import FinalFit, Order, member_of
+from ratchet.training.results import NO_TIME, CandidateResult, Trained, TrialRecord
+from ratchet.training.search.finals import FinalFit, Finals, Order, member_of
 from ratchet.training.search.opening import quickness
 from ratchet.training.search.setting import Setting, all_failed
 from ratchet.training.select import choose_best
 from ratchet.training.threshold import Threshold
-
-NO_TIME = "the time was up before it could be compared"
 
 
 def fit_one(
@@ -22,38 +22,56 @@ def fit_one(
 ) -> Trained:
     """The defaults of the likely best of ``candidates``, trained on all rows by the deadline.
 
+    One that fails, or failed as it was tried, leaves its place to the next.
+
     Raises:
-        RatchetError: it failed.
+        RatchetError: all failed.
         DataError: the recipe cannot be learned.
     """
-    table = setting.table
-    ordered = sorted(
-        candidates,
-        key=lambda item: (not item.algorithm.interruptible, quickness(item.algorithm.name)),
-    )
-    first = ordered[0]
-    entrant = enter(first, table.task, len(table.y), table.columns, cross_validated=False)
+    faults = {record.candidate: record.error for record in records if record.status == "failed"}
     finals = setting.finals(0)
-    # What it would take on more rows than memory holds is not known: only without a limit they are.
-    finals.fit([Order(first.name, entrant, 1.0, whole=not setting.timed)], setting.pool)
-    fit = finals.made[first.name]
+    for candidate in sorted(candidates, key=lambda item: _place(item, faults)):
+        fit = _fit(candidate, setting, finals)
+        if fit.attempt.fitted is not None:
+            break
+        faults[candidate.name] = fit.attempt.error
+    else:
+        raise all_failed(list(faults.items()))
+    name = candidate.name
     results = tuple(
-        _result(item, fit)
-        if item is first
-        else CandidateResult(item.name, item.algorithm.name, {}, "dropped", NO_TIME)
+        _result(item, fit) if item.name == name else _untrained(item, faults.get(item.name, ""))
         for item in candidates
     )
-    if fit.attempt.fitted is None:
-        raise all_failed([(first.name, fit.attempt.error)])
-    notes = () if len(candidates) == 1 else (f"{first.name} was trained without a comparison",)
+    choice = choose_best(results, setting.job.metric)
+    alone = f"{name} was trained without a comparison: the time was up; {MORE_TIME}"
     return Trained(
         candidates=results,
-        choice=choose_best(results, setting.job.metric),
-        blends=(_blend(first.name, fit, setting),),
+        choice=choice,
+        blends=(_blend(name, fit, setting),),
         trials=records,
         seconds=setting.seconds,
-        notes=(*notes, *finals.remarks),
+        notes=(*((alone,) if choice.alone else ()), *finals.remarks),
     )
+
+
+def _place(candidate: Candidate, faults: Mapping[str, str]) -> tuple[bool, bool, int]:
+    """In which order candidates are tried: what is sure to end, and soon, before all else."""
+    algorithm = candidate.algorithm
+    return candidate.name in faults, not algorithm.interruptible, quickness(algorithm.name)
+
+
+def _fit(candidate: Candidate, setting: Setting, finals: Finals) -> FinalFit:
+    table, name = setting.table, candidate.name
+    entrant = enter(candidate, table.task, len(table.y), table.columns, cross_validated=False)
+    # What it would take on more rows than memory holds is not known: only without a limit they are.
+    finals.fit([Order(name, entrant, 1.0, whole=not setting.timed)], setting.pool)
+    return finals.made[name]
+
+
+def _untrained(candidate: Candidate, fault: str) -> CandidateResult:
+    status: Literal["failed", "dropped"] = "failed" if fault else "dropped"
+    name = candidate.algorithm.name
+    return CandidateResult(candidate.name, name, {}, status, fault or NO_TIME)
 
 
 def _result(candidate: Candidate, fit: FinalFit) -> CandidateResult:

@@ -9,7 +9,7 @@ from ratchet.errors import RatchetError
 from ratchet.features.recipe import Encoding, Recipe
 from ratchet.training.algorithms.catalogue import CLASS_KEY, resolve_candidates
 from ratchet.training.algorithms.port import EARLY_STOPPING, Algorithm
-from ratchet.training.deadline import Deadline
+from ratchet.training.deadline import Deadline, out_of_time
 from ratchet.training.ensemble import Ensemble
 from ratchet.training.entrant import Entrant
 from ratchet.training.previous import Previous, PreviousMember
@@ -43,6 +43,7 @@ def renew(setting: Setting, previous: Previous, *, incremental: bool) -> Trained
 
     Raises:
         RatchetError: ``not_incremental``: no member can go on; ``no_candidate``: all failed.
+        ConfigError: ``out_of_time``: the folds could not be scored in the time there was.
         DataError: the rows cannot be cut into folds, or a recipe cannot be learned.
     """
     make = _further if incremental else _again
@@ -58,11 +59,7 @@ def renew(setting: Setting, previous: Previous, *, incremental: bool) -> Trained
     standings = _cross_validate(setting, arena, [part.entrant for part in parts])
     contenders = find_contenders(standings, arena, setting.job.metric)
     if not contenders:
-        failed = [
-            (trials[0].entrant.name, trials[0].error or "the time was up")
-            for trials in standings.trials
-        ]
-        raise all_failed(failed)
+        raise _nothing_made([trials[0] for trials in standings.trials], incremental=incremental)
     weights = {part.entrant.name: part.weight for part in parts}
     kept = [weights[contender.name] for contender in contenders]
     conclusion = Concluding(
@@ -175,6 +172,18 @@ def _weights(kept: Sequence[float]) -> Ensemble | None:
         se=0.0,
         worthwhile=True,
         reason="the weights of the serving model",
+    )
+
+
+def _nothing_made(trials: Sequence[Trial], *, incremental: bool) -> RatchetError:
+    """The error for when no member was scored: a fault of theirs, or too little time for them."""
+    late = [trial.entrant.name for trial in trials if not trial.error]
+    if not late:
+        return all_failed([(trial.entrant.name, trial.error) for trial in trials])
+    what = "train the serving model further" if incremental else "refit the serving model"
+    return out_of_time(
+        f"There was too little time to {what}",
+        f"the time was up before the folds of {', '.join(late)} were scored",
     )
 
 
