@@ -288,13 +288,21 @@ class PredictionLog:
         while not self._stopping.is_set():
             self._wake.wait(_CHORES)
             if self._dirty:  # the others share a sync, unless somebody waits for it
-                self._urgent.wait(self._policy.exposure / 2)
+                self._urgent.wait(self._leisure())
             self._wake.clear()
             self._urgent.clear()
             self._sync()
             if monotonic() - chores >= _CHORES:
                 chores = monotonic()
                 self._do_chores()
+
+    def _leisure(self) -> float:
+        """Seconds that a record may wait for others: each sync takes the interpreter for a moment.
+
+        A fifth of what the policy allows is left for the disk, or twice what it took last.
+        """
+        allowed = self._policy.exposure
+        return max(0.0, allowed - max(allowed / 5, 2 * self._sync_seconds))
 
     def _sync(self) -> None:
         """Bring everything written so far to the disk, and tell who waits for it."""
