@@ -20,11 +20,12 @@ from forked_ratchet import Driver
 from html_reader import Page
 from ratchet_cli import environment
 
-SLOW = pytest.mark.slow
 ACTS = ["first", "quiet", "drift", "labels", "canary", "broken", "backup", "after"]
 
 
-@pytest.mark.parametrize("task", ["classification", pytest.param("regression", marks=SLOW)])
+@pytest.mark.parametrize(
+    "task", ["classification", pytest.param("regression", marks=pytest.mark.exhaustive)]
+)
 def test_the_whole_story(driver: Driver, tmp_path: Path, task: str) -> None:
     root = tmp_path / "demo"
     options = ("--rows", 1000, "--budget", "1s", "--task", task)

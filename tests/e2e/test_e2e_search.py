@@ -106,8 +106,10 @@ def test_a_search_killed_in_its_middle_goes_on(tuning: str, project: Path, drive
     data = _searched(driver, project, tuning)
     assert data["outcome"] == "promoted"
     after = _trials(project, data["run_id"])
+    # What comes first may differ when time decides, and with it the numbers.
+    told = [{**trial, "number": 0} for trial in after]
     for trial in before:
-        assert trial in after
+        assert {**trial, "number": 0} in told
     assert len(after) <= 9 + 2  # two were at work when it died
     if "time" not in tuning:
         assert len({json.dumps([t["candidate"], t["tuned"]], sort_keys=True) for t in after}) >= 9

@@ -244,9 +244,10 @@ def _of_mean(
     if len(values) <= first:
         return Finding(name, None, margin, False, f"{rows:,} labels {kind}")
     bound = float(mean_path(values, level)[first:].max())
+    mean = float(np.mean(values))
     says = (
-        f"it loses {float(np.mean(values)):+.4f} more than the champion by {rows:,} labels "
-        f"{kind} (at least {bound:+.4f}, allowed {margin:g})"
+        f"it loses {abs(mean):.4f} {'less' if mean < 0 else 'more'} than the champion by {rows:,} "
+        f"labels {kind} (the difference is at least {bound:+.4f}, allowed {margin:g})"
     )
     return Finding(name, bound, margin, bound > margin, says)
 

@@ -66,7 +66,9 @@ class RolloutSettings(Section):
         le=1,
         description=(
             "How far the distributions of the scores of the two may lie apart (the "
-            "Kolmogorov-Smirnov distance); 1: any distance."
+            "Kolmogorov-Smirnov distance) before the new one goes back; 1: any distance. A model "
+            "that learned a changed world scores otherwise for good reason: where such changes "
+            "are expected, raise it and let `labels` decide."
         ),
     )
     loss: Literal["auto", "brier", "error", "absolute_error", "squared_error"] = Field(
