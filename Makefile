@@ -11,7 +11,7 @@ demo: setup       ## the whole loop on generated churn data, in ./demo
 test: setup       ## all tests and checks
 	@scripts/test_services.sh
 	@$(MAKE) --no-print-directory check
-	@$(PY) -m pytest -q -n 3 --dist loadfile -m "not exhaustive"
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not exhaustive"
 
 test-all: setup   ## the tests of every kill point too (minutes more)
 	@scripts/test_services.sh

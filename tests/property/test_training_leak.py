@@ -150,7 +150,9 @@ def test_no_algorithm_learns_noise(name, encoding):
     check_noise(name, encoding)
 
 
-@pytest.mark.parametrize("encoding", ["codes", "target"])
+@pytest.mark.parametrize(
+    "encoding", ["codes", pytest.param("target", marks=pytest.mark.exhaustive)]
+)
 def test_no_network_learns_noise(encoding):
     pytest.importorskip("torch")
     check_noise("torch", encoding)

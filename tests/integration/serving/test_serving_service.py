@@ -201,7 +201,7 @@ def test_very_many_rows_are_answered_in_turns_and_logged_together(served, arms, 
                 for path in made.site.log_folder.rglob("*.open")
                 for payload in parse(path.read_bytes()).payloads
             ]
-            assert len(payloads) <= 16
+            assert len(payloads) < 60  # parts of few rows are a record each
             name = "a" if len(arms) == 1 else "mixed"
             version = "1" if len(arms) == 1 else "mixed"
             labels = {"route": "/v1/predict", "status": "200", "arm": name, "version": version}
