@@ -219,7 +219,7 @@ class TrainingSettings(Section):
         ),
     )
     window: str | int = Field(
-        default="auto",
+        default="all",
         description=(
             "Which of the training rows are learned from, by data.time: all; the newest of a "
             "time (90d) or of a number (50000rows); auto: all, or the newest half, quarter, eighth "

@@ -50,7 +50,8 @@ def make(folder: Path, change: int = CHANGE, rows: int = ROWS) -> Path:
 
 
 def go(folder: Path, *assignments: str, force: bool = False):
-    project = load_project(folder, assignments=assignments, variables={})
+    asked = ("training.window=auto", *assignments)
+    project = load_project(folder, assignments=asked, variables={})
     return run(project, Request(force=force))
 
 
