@@ -20,9 +20,8 @@ from ratchet.pipeline.report.blocks import (
     unfold,
 )
 from ratchet.pipeline.report.markup import Child, Html, join, tag
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import heading, render_page
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _MOST_LINES = 5
 _WORDS = (
     (
@@ -66,34 +65,14 @@ _WORDS = (
 
 def render_backtest(found: Backtest) -> str:
     """The page as HTML that needs nothing else: no network, no script."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{found.project}: backtest"),
-        tag("style", Html(SHEET)),
-    )
     stream = found.stream
     said = (
         f"Backtest of {words.count(stream.rows)} rows, {len(stream.served)} periods of "
         f"{stream.period}, labels {stream.waits}"
     )
     parts = [_verdict(found), _table(found), _plots(found), _runs(found), glossary(_WORDS)]
-    body = tag(
-        "body",
-        tag("a", "Skip to the report", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            tag("header", tag("h1", found.project), tag("p", said), class_="top"),
-            tag("main", [part for part in parts if part]),
-            tag("footer", tag("p", "Made by Ratchet.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    top = heading(found.project, said)
+    return render_page(f"{found.project}: backtest", parts, top=top)
 
 
 def _verdict(found: Backtest) -> Html:

@@ -27,12 +27,11 @@ from ratchet.pipeline.report.blocks import (
 )
 from ratchet.pipeline.report.markup import Html, tag
 from ratchet.pipeline.report.observation_plots import coverage_plot, lag_plot
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import heading, render_page
 
 if TYPE_CHECKING:
     from ratchet.cli.demo_story import Story
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _WORDS = (
     (
         "Canary",
@@ -75,16 +74,6 @@ _WORDS = (
 
 def render_story(story: Story) -> str:
     """The page as HTML that needs nothing else: no network, no script."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{story.project}: the story"),
-        tag("style", Html(SHEET)),
-    )
     parts = [
         _verdict(story),
         _plots(story),
@@ -96,18 +85,8 @@ def render_story(story: Story) -> str:
         glossary(_WORDS),
     ]
     said = f"{_date(story.began.isoformat())} to {_date(story.ended.isoformat())}"
-    body = tag(
-        "body",
-        tag("a", "Skip to the story", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            tag("header", tag("h1", story.project), tag("p", said), class_="top"),
-            tag("main", [part for part in parts if part]),
-            tag("footer", tag("p", "Made by Ratchet.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    top = heading(story.project, said)
+    return render_page(f"{story.project}: the story", parts, top=top, kind="story")
 
 
 def _verdict(story: Story) -> Html:

@@ -28,14 +28,13 @@ from ratchet.pipeline.report.drift_table import (
     verdict_of,
 )
 from ratchet.pipeline.report.markup import Html, tag
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import heading, render_page
 
 if TYPE_CHECKING:
     from ratchet.monitoring.findings import ColumnDrift, DriftReport
     from ratchet.monitoring.multivariate import ToldApart
     from ratchet.monitoring.pictures import Picture
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_PICTURES = 24
 """Columns that are drawn; the others stand in the table."""
 
@@ -101,22 +100,7 @@ class DriftPage:
 
 def render_drift(page: DriftPage) -> str:
     """The page as HTML that needs nothing else: no network, no script."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{page.title}: {page.after}"),
-        tag("style", Html(SHEET)),
-    )
-    top = tag(
-        "header",
-        tag("h1", page.title),
-        tag("p", f"{page.after} against {page.before}"),
-        class_="top",
-    )
+    top = heading(page.title, f"{page.after} against {page.before}")
     parts = [
         _verdict(page),
         columns_table(page.report),
@@ -124,18 +108,7 @@ def render_drift(page: DriftPage) -> str:
         _told(page),
         glossary(_WORDS),
     ]
-    body = tag(
-        "body",
-        tag("a", "Skip to the report", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            top,
-            tag("main", [part for part in parts if part]),
-            tag("footer", tag("p", "Made by Ratchet.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    return render_page(f"{page.title}: {page.after}", parts, top=top)
 
 
 def _verdict(page: DriftPage) -> Html:

@@ -20,14 +20,13 @@ from ratchet.pipeline.report.blocks import (
 )
 from ratchet.pipeline.report.experiment_plots import arrival_plot, difference_plot
 from ratchet.pipeline.report.markup import Child, Html, tag
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import heading, render_page
 
 if TYPE_CHECKING:
     from ratchet.ledger.experiments import Experiment
     from ratchet.rollout.comparison import Comparison, Estimate
     from ratchet.rollout.experiment_rows import Seen
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _TITLES = {
     "auc": "ROC AUC",
     "conversion": "Conversion",
@@ -67,16 +66,6 @@ def render_experiment(
     project: str,
 ) -> str:
     """The page as HTML that needs nothing else: no network, no script."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{project}: experiment {found.name}"),
-        tag("style", Html(SHEET)),
-    )
     since = words.moment(found.started.isoformat())
     title = metric_title(found.metric)
     drawn = [difference_plot(found, now, path, title), arrival_plot(found, seen)]
@@ -88,23 +77,8 @@ def render_experiment(
         _section("rules", "What it goes by", card(_rules(found))),
         glossary(_WORDS),
     ]
-    body = tag(
-        "body",
-        tag("a", "Skip to the report", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            tag(
-                "header",
-                tag("h1", f"{project}: experiment {found.name}"),
-                tag("p", f"Since {since}"),
-                class_="top",
-            ),
-            tag("main", [part for part in parts if part]),
-            tag("footer", tag("p", "Made by Ratchet.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    name = f"{project}: experiment {found.name}"
+    return render_page(name, parts, top=heading(name, f"Since {since}"))
 
 
 def metric_title(metric: str) -> str:

@@ -24,14 +24,13 @@ from ratchet.pipeline.report.blocks import (
 )
 from ratchet.pipeline.report.markup import Child, Html, tag
 from ratchet.pipeline.report.observation_plots import coverage_plot, lag_plot, performance_plot
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import heading, render_page
 
 if TYPE_CHECKING:
     from ratchet.monitoring.monitor import Observation, VersionDrift
     from ratchet.monitoring.standing import ArmPerformance, Performance
     from ratchet.monitoring.weighing import Reading
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _ANSWERS = {"__score": "Score", "__label": "Decided class"}
 _MOST_COLUMNS = 15
 _MOST_COHORTS = 60
@@ -71,16 +70,6 @@ _WORDS = (
 def render_observation(found: Observation, project: str) -> str:
     """The page as HTML that needs nothing else: no network, no script."""
     moment = words.moment(found.at.isoformat())
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{project}: watched {moment}"),
-        tag("style", Html(SHEET)),
-    )
     parts = [
         _verdict(found),
         *_performance(found),
@@ -89,18 +78,8 @@ def render_observation(found: Observation, project: str) -> str:
         _parts(found),
         glossary(_WORDS),
     ]
-    body = tag(
-        "body",
-        tag("a", "Skip to the report", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            tag("header", tag("h1", project), tag("p", f"Watched {moment}"), class_="top"),
-            tag("main", [part for part in parts if part]),
-            tag("footer", tag("p", "Made by Ratchet.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    top = heading(project, f"Watched {moment}")
+    return render_page(f"{project}: watched {moment}", parts, top=top)
 
 
 def _leading(found: Observation) -> ArmPerformance | None:

@@ -19,10 +19,9 @@ from ratchet.pipeline.report import search as searching
 from ratchet.pipeline.report.blocks import figures
 from ratchet.pipeline.report.facts import ReportFacts
 from ratchet.pipeline.report.markup import Html, tag
-from ratchet.pipeline.report.style import SHEET
+from ratchet.pipeline.report.shell import render_page
 from ratchet.pipeline.report.verdict import verdict
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _FEW_CLASSES = 4
 # The contents stand in one line.
 _SHORT = {
@@ -45,29 +44,13 @@ def render_report(facts: ReportFacts) -> str:
     """
     sections = list(_sections(facts))
     title = f"{facts.run.project}: run {facts.run.run_id}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", title),
-        tag("style", Html(SHEET)),
+    return render_page(
+        title,
+        [verdict(facts), *(section for _, _, section in sections)],
+        top=_top(facts),
+        contents=_contents(sections),
+        foot=f"Made by Ratchet from the facts of run {facts.run.run_id}.",
     )
-    body = tag(
-        "body",
-        tag("a", "Skip to the report", href="#verdict", class_="skip"),
-        tag(
-            "div",
-            _top(facts),
-            _contents(sections),
-            tag("main", verdict(facts), [section for _, _, section in sections]),
-            tag("footer", tag("p", f"Made by Ratchet from the facts of run {facts.run.run_id}.")),
-            class_="page",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _sections(facts: ReportFacts) -> Iterable[tuple[str, str, Html]]:
