@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from ratchet.packaging.model import Model
+from ratchet.serving.answers import Answered
 from ratchet.serving.codec import Codec
 from ratchet.serving.http import Answer, ProblemError, Request, Routes
-from ratchet.serving.service import Answered
 
 
 @dataclass

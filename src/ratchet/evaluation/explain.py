@@ -119,7 +119,7 @@ def explain_global(
     frame: pl.DataFrame,
     *,
     rows: int = 500,
-    budget: int = 100_000,
+    budget: int = 50_000,
     seed: int = 0,
 ) -> Explanation | Undefined:
     """Explain the model on a sample of rows.

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 
 from ratchet import clock
 
-_AFTER_SECONDS = 7.0
-"""What evaluating, packaging, judging and registering a small model takes on a machine at rest."""
+_AFTER_SECONDS = 8.0
+"""What exporting, evaluating, packaging, judging and registering a model takes on a machine at
+rest, a blend with large forests included."""
+_AFTER_PER_ROW = 1e-5
+"""And for each row, of which the last part is judged."""
+_MOST_COUNTED = 1_000_000
 _AFTER_SHARE = 1.0
-"""And for many rows: so many times what the steps before training took."""
+"""And for very many rows: so many times what the steps before training took."""
 _MOST_SLOWED = 3.0
 """A machine that is slower than that for us is not waited for."""
 _LEAST_TRAINING = 0.4
@@ -37,11 +41,13 @@ class Allowance:
     judging: float = 0.0
     _trained: float | None = None
     _slowed: float = 1.0
+    _rows: int = 0
 
-    def training_ends(self, budget: float) -> float:
+    def training_ends(self, budget: float, rows: int = 0) -> float:
         """By when a training that begins now must be over so that the run keeps its ``budget``.
 
-        The least share of it is granted once: what a rung leaves of it is all that the next has.
+        ``rows`` is how many there are, as far as it is known. The least share of
+        the budget is granted once: what a rung leaves of it is all that the next has.
 
         Returns:
             A moment of the monotonic clock, which may have passed.
@@ -51,8 +57,10 @@ class Allowance:
             spent, used = self._trained - self.began, clock.processor() - self.worked
             # On a busy machine a second of work takes longer: as much longer as it did until now.
             self._slowed = min(_MOST_SLOWED, max(1.0, spent / max(used, 0.1)))
+        self._rows = max(self._rows, min(rows, _MOST_COUNTED))
         before = self._trained - self.began
-        after = max(_AFTER_SECONDS * self._slowed + _AFTER_SHARE * before, self.judging)
+        usual = _AFTER_SECONDS + _AFTER_PER_ROW * self._rows
+        after = max(usual * self._slowed + _AFTER_SHARE * before, self.judging)
         return max(self.began + budget - after, self._trained + _LEAST_TRAINING * budget)
 
     def has_room(self, budget: float | None) -> bool:

@@ -30,6 +30,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+Write: TypeAlias = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
 Access: TypeAlias = Callable[[Request, Answer, float], None]
 """Told of every answer after it was sent, with the seconds it took."""
 
@@ -64,7 +65,7 @@ def make_app(
     guard: Guard = open_guard,
     *,
     access: Access | None = None,
-) -> App:
+) -> Application:
     """The application.
 
     Its lifespan starts and drains the service. Whatever the request, the answer is the
@@ -75,10 +76,16 @@ def make_app(
         guard: asked before the body is read.
         access: for an access log.
     """
-    return _App(service, routes, guard, access)
+    return Application(service, routes, guard, access)
 
 
-class _App:
+class Application:
+    """An ASGI application; see ``make_app``.
+
+    A server that has a whole request may offer it to ``answer_at_once`` first: most are answered
+    there, without the task, the events and the messages that ASGI asks for.
+    """
+
     def __init__(
         self, service: Service, routes: Routes, guard: Guard, access: Access | None
     ) -> None:
@@ -89,21 +96,69 @@ class _App:
         self._patience = parse_duration(settings.timeout).total_seconds()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """What ASGI asks for."""
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    def may_answer_at_once(self, path: bytes, length: bytes) -> bool:
+        """Whether a ``POST`` to a path is worth offering, its body being as long as it says."""
+        small = length.isdigit() and len(length) < _DIGITS and int(length) <= self._most
+        return small and self._routes.find_at_once(path) is not None
+
+    def answer_at_once(self, scope: Message, path: bytes, body: bytes, write: Write) -> bool:
+        """Answer a whole ``POST``, where nothing is to be waited for.
+
+        Args:
+            scope: what ASGI tells of the request; where it is not answered it must be given to
+                the application, which then does not begin anew.
+            write: is given the answer's status, headers and body.
+
+        Returns:
+            Whether it was answered.
+        """
+        route = self._routes.find_at_once(path)
+        if route is None or route.at_once is None:
+            return False
+        headers, client = dict(scope["headers"]), scope["client"]
+        request = Request(
+            method="POST",
+            path=route.path,
+            headers=headers,
+            body=body,
+            client=client[0] if client else "",
+            route=route.path,
+            trail=_trail(headers),
+            began=clock.monotonic(),
+        )
+        try:
+            self._guard.admit(request, route.scope)
+            answer = route.at_once(request)
+            if answer is None:
+                scope[_BEGUN] = request
+                return False
+        except ProblemError as problem:
+            answer = _told(problem, request, route)
+        except Exception as error:  # noqa: BLE001 - the process's edge: a bug becomes a 500
+            answer = _told(self._unforeseen(error, request), request, route)
+        write(answer.status, _headers(answer, request), answer.body)
+        self._count(request, answer)
+        return True
+
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        began = clock.monotonic()
-        request = _request(scope, began)
+        request = scope.get(_BEGUN)
+        begun = request is not None
+        if request is None:
+            request = _request(scope, clock.monotonic())
         route = None
         try:
             route = self._routes.find(request)
-            request.route = route.path
-            self._guard.admit(request, route.scope)
-            if request.method not in _BODILESS:
-                request.body = await self._body(request.headers, receive)
+            if not begun:
+                request.route = route.path
+                self._guard.admit(request, route.scope)
+                if request.method not in _BODILESS:
+                    request.body = await self._body(request.headers, receive)
             answer = await route.handler(request)
         except _GoneError:
             return
@@ -111,8 +166,15 @@ class _App:
             answer = _told(problem, request, route)
         except Exception as error:  # noqa: BLE001 - the process's edge: a bug becomes a 500
             answer = _told(self._unforeseen(error, request), request, route)
-        await _send(answer, request, send)
-        seconds = clock.monotonic() - began
+        headers = _headers(answer, request)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        body = b"" if request.method == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
+        self._count(request, answer)
+
+    def _count(self, request: Request, answer: Answer) -> None:
+        """Note a request that was answered."""
+        seconds = clock.monotonic() - request.began
         self._metrics.request(request.route, answer.status, request.arm, request.version, seconds)
         if self._access is not None:
             self._access(request, answer, seconds)
@@ -207,11 +269,14 @@ class _App:
 
 
 _BODILESS = frozenset({"GET", "HEAD"})
+_DIGITS = 6
+"""Of the length of a body that takes longer to read than a task takes to begin."""
+_BEGUN = "ratchet.request"
+"""Where a scope holds a request that was admitted and read, and not answered at once."""
 
 
 def _request(scope: Message, began: float) -> Request:
     headers = dict(scope["headers"])
-    trail = headers.get(b"x-request-id")
     client = scope.get("client")
     return Request(
         method=scope["method"],
@@ -219,9 +284,15 @@ def _request(scope: Message, began: float) -> Request:
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         client=client[0] if client else "",
-        trail=trail.decode() if trail is not None and _TRAIL.fullmatch(trail) else None,
+        trail=_trail(headers),
         began=began,
     )
+
+
+def _trail(headers: dict[bytes, bytes]) -> str | None:
+    """The id that the caller gave the request."""
+    told = headers.get(b"x-request-id")
+    return told.decode() if told is not None and _TRAIL.fullmatch(told) else None
 
 
 def _told(problem: ProblemError, request: Request, route: Route | None) -> Answer:
@@ -237,11 +308,10 @@ def _places(error: BaseException) -> str:
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
 
 
-async def _send(answer: Answer, request: Request, send: Send) -> None:
-    body = answer.body
+def _headers(answer: Answer, request: Request) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"content-type", answer.type),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-length", str(len(answer.body)).encode()),
         *SECURITY_HEADERS,
     ]
     if answer.headers:
@@ -250,5 +320,4 @@ async def _send(answer: Answer, request: Request, send: Send) -> None:
         headers += answer.headers
     if request.trail is not None:
         headers.append((b"x-request-id", request.trail.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+    return headers

@@ -24,18 +24,28 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from ratchet.serving.app import Application
     from ratchet.serving.limits import ConnectionLimits
+
+
+_CLOSE = (b"connection", b"close")
 
 
 class Connection(HttpToolsProtocol):
     """A client's connection.
 
+    Args:
+        application: is offered small requests when they are whole; what it does not answer at
+            once, and everything else, goes to the configured application as ASGI says.
+
     Attributes:
         since: when the request that is arriving began; None while none is.
+        rests: since when nothing is asked, after an answer that was given at once; else None.
         stuck: since when the client does not read; None while it does.
         head: bytes of the head that arrived so far; -1 behind the head.
         draining: whether the server ends and this connection with its next answer.
         asked: whether there was a request, at least its head.
+        whole: what came so far of a body that is answered at once when it is there; else None.
     """
 
     def __init__(
@@ -44,14 +54,17 @@ class Connection(HttpToolsProtocol):
         state: ServerState,
         limits: ConnectionLimits,
         loop: asyncio.AbstractEventLoop,
+        application: Application | None = None,
     ) -> None:
         super().__init__(config, state, {}, loop)
-        self.limits = limits
+        self.limits, self.application = limits, application
         self.since: float | None = None
+        self.rests: float | None = None
         self.stuck: float | None = None
         self.head = 0
         self.draining = False
         self.asked = False
+        self.whole: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came; one too many is told so and sent away."""
@@ -102,6 +115,7 @@ class Connection(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.since = self.loop.time()
+        self.rests = None
         self.head = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -117,25 +131,35 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) > self.limits.headers:
             self.refuse(431, "headers_too_large", "The request has too many headers")
             return
-        super().on_headers_complete()
-        if self.scope["method"] != "HEAD":  # whose answer has nothing behind its head
-            self.cycle.transport = _Whole(self.cycle, self.transport)  # type: ignore[assignment]
         self.asked = True
-        if self.draining:
-            self.cycle.keep_alive = False
+        if self._may_answer_at_once():
+            self.whole = b""
+        else:
+            self._begin()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body came."""
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.whole is None:
             super().on_body(body)
+        else:
+            self.whole += body
 
     def on_message_complete(self) -> None:
         """A request is there."""
         if self.parser.should_upgrade():
             return
         self.since = None
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        if self.transport.is_closing():
+            return
+        if self.whole is not None:
+            body, self.whole = self.whole, None
+            if self._answered_at_once(body):
+                return
+            self._begin()
+            super().on_body(body)
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
@@ -159,10 +183,12 @@ class Connection(HttpToolsProtocol):
         """Close a connection whose request does not arrive, or whose client does not read."""
         if self.stuck is not None and now - self.stuck > self.limits.arrival:
             self.transport.abort()
+        elif self.rests is not None and now - self.rests > self.limits.idle:
+            self.transport.close()
         elif self.since is not None and now - self.since > self.limits.arrival:
             if self.head == 0 and not self.asked:
                 self.transport.close()  # nobody ever asked for anything
-            elif self.head < 0 and not self.answering:
+            elif self.head < 0 and not self.answering and self.whole is None:
                 self.transport.close()  # the rest of a body that was refused
             else:
                 self.refuse(408, "request_timeout", "The request did not arrive in time")
@@ -170,7 +196,7 @@ class Connection(HttpToolsProtocol):
     @property
     def answering(self) -> bool:
         """Whether a request waits for its answer, or for the rest of it."""
-        return self.asked and not self.cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def idle(self) -> bool:
@@ -183,6 +209,47 @@ class Connection(HttpToolsProtocol):
         self.draining = True
         if self.answering:
             self.cycle.keep_alive = False
+
+    def _begin(self) -> None:
+        """Have the application answer in a task of its own, as ASGI asks for."""
+        super().on_headers_complete()
+        if self.scope["method"] != "HEAD":  # whose answer has nothing behind its head
+            self.cycle.transport = _Whole(self.cycle, self.transport)  # type: ignore[assignment]
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def _may_answer_at_once(self) -> bool:
+        """Whether this request, once it is whole, is worth offering to the application."""
+        if (
+            self.application is None
+            or self.answering
+            or self.expect_100_continue
+            or self.parser.get_method() != b"POST"
+            or self.parser.get_http_version() != "1.1"
+        ):
+            return False
+        length = dict(self.headers).get(b"content-length", b"")
+        return self.application.may_answer_at_once(self.url, length)
+
+    def _answered_at_once(self, body: bytes) -> bool:
+        """Offer a whole request to the application; whether it answered."""
+        if self.application is None or self.flow.write_paused:
+            return False
+        scope: Any = self.scope
+        return self.application.answer_at_once(scope, self.url, body, self._write)
+
+    def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send an answer, in one call of the system."""
+        headers = [*self.server_state.default_headers, *headers]
+        ends = self.draining or not self.parser.should_keep_alive()
+        if ends and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        self.transport.write(_head(status, headers) + body)
+        self.server_state.total_requests += 1
+        if _CLOSE in headers:
+            self.transport.close()
+        else:
+            self.rests = self.loop.time()
 
 
 class _Whole:
@@ -229,7 +296,11 @@ def _problem(status: int, code: str, what: str, more: Iterable[tuple[bytes, byte
         (b"content-type", told.type),
         (b"content-length", str(len(told.body)).encode()),
         *SECURITY_HEADERS,
-        (b"connection", b"close"),
+        _CLOSE,
     ]
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return STATUS_LINE[status] + lines + b"\r\n" + told.body
+    return _head(status, headers) + told.body
+
+
+def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head of an answer; the headers are the server's own, or were looked at."""
+    return b"".join([STATUS_LINE[status], *[b"%b: %b\r\n" % each for each in headers], b"\r\n"])

@@ -34,6 +34,7 @@ class Request(msgspec.Struct, gc=False):
         trail: its id, as the caller gave it in ``X-Request-ID``; else None.
         began: when it came, by ``clock.monotonic``.
         rows: how many rows it asked for.
+        asks: what its body says, where somebody has read it already.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Request(msgspec.Struct, gc=False):
     trail: str | None = None
     began: float = 0.0
     rows: int = 0
+    asks: Any = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +64,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Answer]]
+AtOnce: TypeAlias = "Callable[[Request], Answer | None]"
+"""Answers a request without waiting for anything. Where that cannot be it gives None and has done
+nothing; else it gives or raises what the handler would."""
 
 
 class ProblemError(RatchetError):
@@ -151,12 +156,14 @@ class Route(msgspec.Struct, frozen=True):
     Attributes:
         scope: what a caller must be allowed; None is everybody.
         refuse: writes a problem as the path's protocol does; None: as a problem document.
+        at_once: is tried before the handler.
     """
 
     path: str
     handler: Handler
     scope: Scope | None
     refuse: Refusal | None = None
+    at_once: AtOnce | None = None
 
 
 class Routes:
@@ -170,6 +177,7 @@ class Routes:
     def __init__(self) -> None:
         self._plain: dict[tuple[str, str], Route] = {}
         self._named: list[tuple[str, list[str], Route]] = []
+        self._at_once: dict[bytes, Route] = {}
 
     def add(
         self,
@@ -178,6 +186,7 @@ class Routes:
         handler: Handler,
         scope: Scope | None,
         refuse: Refusal | None = None,
+        at_once: AtOnce | None = None,
     ) -> None:
         """Let ``handler`` answer ``method`` on ``path``.
 
@@ -187,13 +196,17 @@ class Routes:
             handler: gives the answer, or raises ``ProblemError``.
             scope: what a caller must be allowed to do; None lets everybody in.
             refuse: writes problems in a form of its own, those of the guard too.
+            at_once: answers small requests without a task of their own, see ``AtOnce``; only
+                for a path without named parts.
         """
-        route = Route(path, handler, scope, refuse)
+        route = Route(path, handler, scope, refuse, at_once)
         for each in ("GET", "HEAD") if method == "GET" else (method,):
             if "{" in path:
                 self._named.append((each, path.split("/"), route))
             else:
                 self._plain[each, path] = route
+        if at_once is not None:
+            self._at_once[path.encode()] = route
 
     def find(self, request: Request) -> Route:
         """The route of a request; its parts go into ``request.params``.
@@ -203,6 +216,10 @@ class Routes:
         """
         route = self._plain.get((request.method, request.path))
         return route if route is not None else self._search(request)
+
+    def find_at_once(self, path: bytes) -> Route | None:
+        """The route that may answer a ``POST`` to a path without waiting."""
+        return self._at_once.get(path)
 
     def listing(self) -> list[tuple[str, str, Scope | None]]:
         """Method, path and scope of everything there is, without ``HEAD``."""

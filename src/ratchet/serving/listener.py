@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from ratchet import clock
 from ratchet.errors import ConfigError, ConflictError
+from ratchet.serving.app import Application
 from ratchet.serving.connections import Connection
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class HttpServer:
         logging.getLogger("uvicorn.error").disabled = True
         self._state = ServerState()
         self._limits, self._tls = limits, tls
+        self._application = app if isinstance(app, Application) else None
         self._listening: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -203,7 +205,8 @@ class HttpServer:
         await asyncio.sleep(0)
 
     def _connection(self) -> Connection:
-        return Connection(self._config, self._state, self._limits, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        return Connection(self._config, self._state, self._limits, loop, self._application)
 
     def _connections(self) -> list[Connection]:
         return [each for each in self._state.connections if isinstance(each, Connection)]

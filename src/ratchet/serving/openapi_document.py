@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ratchet
+from ratchet.serving.answers import Answered
 from ratchet.serving.openapi_paths import make_paths
 from ratchet.serving.openapi_schemas import Served, make_schemas
-from ratchet.serving.service import Answered
 
 if TYPE_CHECKING:
     from ratchet.serving.desk import Desk

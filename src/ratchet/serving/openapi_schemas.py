@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ratchet.data.schema import Kind
     from ratchet.data.task import Label
     from ratchet.packaging.signature import Signature
+    from ratchet.serving.answers import Answered
     from ratchet.serving.codec import Expected
-    from ratchet.serving.service import Answered
 
 Schema = dict[str, Any]
 

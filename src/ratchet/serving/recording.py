@@ -37,6 +37,9 @@ class Recorder:
         privacy: what of a row may be written.
         settings: what to do when the log takes nothing.
         on_trouble: is told when the log begins to take nothing.
+
+    Attributes:
+        waits: whether answers wait for the disk.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Recorder:
     ) -> None:
         self._log, self.privacy = log, privacy
         self._refuse = settings.when_full == "refuse"
-        self._waits = settings.fsync == "always"
+        self.waits = settings.fsync == "always"
         self._metrics, self._on_trouble = metrics, on_trouble
         self._failing, self._failed_at = False, 0.0
         self._encode = msgspec.json.Encoder().encode
@@ -160,15 +163,19 @@ class Recorder:
         Raises:
             ProblemError: 503 where the log takes nothing and the settings say ``refuse``.
         """
-        if not self._append(payloads, rows) and self._refuse:
-            raise _unlogged()
-        if self._waits and not self._failing:
+        self.keep_at_once(payloads, rows)
+        if self.waits and not self._failing:
             try:
                 await self._log.durable()
             except StorageError as error:
                 self._lost(error, rows)
                 if self._refuse:
                     raise _unlogged() from None
+
+    def keep_at_once(self, payloads: Sequence[bytes], rows: int) -> None:
+        """As ``keep``, without waiting for the disk; for a log that does not wait for it."""
+        if not self._append(payloads, rows) and self._refuse:
+            raise _unlogged()
 
     async def keep_feedback(self, items: Sequence[Feedback]) -> None:
         """Log labels, all or none. A label that is not kept is never confirmed.

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from ratchet import clock
 from ratchet.config.durations import parse_duration
 from ratchet.data.predictions.records import Failed
+from ratchet.serving.answers import Answered, Order, answers_of
 from ratchet.serving.codec import Asked, Codec, Question
 from ratchet.serving.desk import Desk, open_desk
 from ratchet.serving.http import ProblemError, Request
@@ -28,7 +26,6 @@ from ratchet.serving.shadowing import Shadowing
 if TYPE_CHECKING:
     from ratchet.data.predictions.log import PredictionLog
     from ratchet.data.predictions.records import Feedback
-    from ratchet.data.task import Label
     from ratchet.serving.lookup import Lookup
     from ratchet.serving.metrics import Metrics
     from ratchet.serving.residence import Residence
@@ -39,27 +36,6 @@ _WATCH = 1.0
 
 INLINE = 128
 """Rows scored between two turns of the event loop; more are scored in a thread."""
-
-
-class Answered(msgspec.Struct, gc=False):
-    """An answer, which is in the prediction log.
-
-    Attributes:
-        prediction_id: what feedback refers to it by.
-        version, arm: who answered.
-        label: the decided class; None for regression.
-        scores: (k,) of ``classes`` in their order; for regression the estimate (1,).
-        classes: none for regression.
-        interval: the ends around the estimate, where the model gives them.
-    """
-
-    prediction_id: str
-    version: int
-    arm: str
-    label: Label | None
-    scores: list[float]
-    classes: tuple[Label, ...]
-    interval: tuple[float, float] | None = None
 
 
 class Service:
@@ -203,35 +179,58 @@ class Service:
                 is full.
         """
         self.check_count(len(asked))
-        if not asked:
-            return []
-        desk = self.desk
-        if type(asked[0].row) not in (desk.codec.Row, desk.codec.Lax):
-            # What serves was swapped while the rows were looked up.
-            asked = desk.codec.check([each.record for each in asked], extra="ignore")
-        at = clock.micros()
-        parts = divide(desk, asked, self._ids.take(at, len(asked)), at, version)
-        began = clock.monotonic() if request is None else request.began
-        if request is not None:
-            request_id = request_id or request.trail
-            request.arm, request.version = names_of(parts)
-            request.rows = len(asked)
-        for part in parts:
-            await self._score(part)
-        micros = int((clock.monotonic() - began) * 1e6)
+        answered = self.predict_at_once(asked, request, request_id=request_id, version=version)
+        if answered is not None:
+            return answered
+        order = self._take(asked, request, request_id, version)
+        for part in order.parts:
+            try:
+                if len(part.asked) <= INLINE:
+                    part.score()
+                else:
+                    await asyncio.get_running_loop().run_in_executor(self._pool, part.score)
+            except Exception as error:  # noqa: BLE001 - noted, and raised again
+                raise self._failure(part, error) from None
+        micros = order.micros()
         payloads: list[bytes] = []
-        for part in parts:
-            payloads += self._recorder.payloads(part, micros, request_id)
-            if len(parts) > 1:
+        for part in order.parts:
+            payloads += self._recorder.payloads(part, micros, order.request_id)
+            if len(order.parts) > 1:
                 await asyncio.sleep(0)  # many rows take a while, and others wait
         await self._recorder.keep(payloads, len(asked))
-        for part in parts:
-            self.metrics.answered(part.arm, part.lane.text, len(part.ids))
-            if desk.shadows:
-                self._shadowing.offer(desk.shadows, part.asked, part.ids, request_id)
-        if len(parts) == 1:
-            return _answers(parts[0])
-        return in_order(parts, [answer for part in parts for answer in _answers(part)])
+        return self._answer(order)
+
+    def predict_at_once(
+        self,
+        asked: Sequence[Asked],
+        request: Request | None = None,
+        *,
+        request_id: str | None = None,
+        version: int | None = None,
+    ) -> list[Answered] | None:
+        """As ``predict``, of few rows, where nothing is to be waited for.
+
+        Returns:
+            None, with nothing done, where there are many rows or the log waits for the disk.
+        """
+        if len(asked) > INLINE or self._recorder.waits:
+            return None
+        if not asked:
+            return []
+        order = self._take(asked, request, request_id, version)
+        for part in order.parts:
+            try:
+                part.score()
+            except Exception as error:  # noqa: BLE001 - noted, and raised again
+                raise self._failure(part, error) from None
+        micros = order.micros()
+        payloads = [
+            payload
+            for part in order.parts
+            for payload in self._recorder.payloads(part, micros, order.request_id)
+        ]
+        self._recorder.keep_at_once(payloads, len(asked))
+        return self._answer(order)
 
     async def feedback(self, items: Sequence[Feedback]) -> int:
         """Keep labels; on return they are in the log.
@@ -252,27 +251,52 @@ class Service:
         """What of a row may be written; feedback by entity needs it too."""
         return self._recorder.privacy
 
-    async def _score(self, part: Part) -> None:
-        """Have a part's rows scored; what a version cannot answer is logged."""
-        lane = part.lane
-        try:
-            if len(part.asked) <= INLINE:
-                part.score()
-            else:
-                await asyncio.get_running_loop().run_in_executor(self._pool, part.score)
-        except ProblemError:
-            raise
-        except UnansweredError as error:
-            self._note_failure(part, error.code)
-            raise ProblemError(
-                500,
-                error.code,
-                f"Version {lane.version} gives no score for a row",
-                fix="look at the model; or go back to the one before with `ratchet rollback`",
-            ) from None
-        except Exception as error:
+    def _take(
+        self,
+        asked: Sequence[Asked],
+        request: Request | None,
+        request_id: str | None,
+        version: int | None,
+    ) -> Order:
+        """Rows by who answers them."""
+        desk = self.desk
+        if type(asked[0].row) not in (desk.codec.Row, desk.codec.Lax):
+            # What serves was swapped while the rows were looked up.
+            asked = desk.codec.check([each.record for each in asked], extra="ignore")
+        at = clock.micros()
+        parts = divide(desk, asked, self._ids.take(at, len(asked)), at, version)
+        began = clock.monotonic() if request is None else request.began
+        if request is not None:
+            request_id = request_id or request.trail
+            request.arm, request.version = names_of(parts)
+            request.rows = len(asked)
+        return Order(desk, parts, began, request_id)
+
+    def _answer(self, order: Order) -> list[Answered]:
+        """Count and shadow what was scored and logged, and give it away."""
+        parts, shadows = order.parts, order.desk.shadows
+        for part in parts:
+            self.metrics.answered(part.arm, part.lane.text, len(part.ids))
+            if shadows:
+                self._shadowing.offer(shadows, part.asked, part.ids, order.request_id)
+        if len(parts) == 1:
+            return answers_of(parts[0])
+        return in_order(parts, [answer for part in parts for answer in answers_of(part)])
+
+    def _failure(self, part: Part, error: Exception) -> Exception:
+        """What is raised where a part got no scores; but for a wrong value it is logged."""
+        if isinstance(error, ProblemError):
+            return error
+        if not isinstance(error, UnansweredError):
             self._note_failure(part, type(error).__name__)
-            raise
+            return error
+        self._note_failure(part, error.code)
+        return ProblemError(
+            500,
+            error.code,
+            f"Version {part.lane.version} gives no score for a row",
+            fix="look at the model; or go back to the one before with `ratchet rollback`",
+        )
 
     def _note_failure(self, part: Part, code: str) -> None:
         lane, who = part.lane, self.privacy.entity(entity_of(part.asked))
@@ -285,16 +309,3 @@ class Service:
         while True:
             self.measure()
             await asyncio.sleep(_WATCH)
-
-
-def _answers(part: Part) -> list[Answered]:
-    lane, arm = part.lane, part.arm
-    version, classes = lane.version, lane.classes
-    if lane.has_interval:
-        rows = zip(part.ids, part.labels, part.scores, strict=True)
-        return [
-            Answered(own, version, arm, label, scores, classes, lane.interval(scores))
-            for own, label, scores in rows
-        ]
-    same = repeat(version), repeat(arm)
-    return [*map(Answered, part.ids, *same, part.labels, part.scores, repeat(classes))]

@@ -10,6 +10,7 @@ import pytest
 from integration.registry.registry_bundles import make_bundle, make_frame
 from ratchet.data.task import Task
 from ratchet.packaging.model import Model
+from ratchet.serving.answers import Answered
 from ratchet.serving.codec import Expected
 from ratchet.serving.http import ProblemError, Request, Routes
 from ratchet.serving.protocols.open_inference import (
@@ -19,7 +20,6 @@ from ratchet.serving.protocols.open_inference import (
     read_inference,
     write_answer,
 )
-from ratchet.serving.service import Answered
 from served_model import ServedModel, call
 
 COLUMNS = (

@@ -14,13 +14,13 @@ from asgi_client import ask
 from ratchet.errors import RatchetError
 from ratchet.packaging.signature import InputColumn, Signature
 from ratchet.serving import openapi
+from ratchet.serving.answers import Answered
 from ratchet.serving.board import Board
 from ratchet.serving.codec import Codec, Expected
 from ratchet.serving.http import Request
 from ratchet.serving.openapi import Description, make_page
 from ratchet.serving.openapi_document import describe
 from ratchet.serving.openapi_schemas import _KINDS, Served
-from ratchet.serving.service import Answered
 from ratchet.serving.wiring import assemble, make_routes
 from served_site import ROW, ServedSite
 

@@ -7,12 +7,12 @@ import json
 import msgspec
 import pytest
 
+from ratchet.serving.answers import Answered
 from ratchet.serving.codec import Expected
 from ratchet.serving.http import ProblemError
 from ratchet.serving.protocols.bodies import read_json
 from ratchet.serving.protocols.mlflow import read_rows, told, write
 from ratchet.serving.protocols.tables import columns_to_records
-from ratchet.serving.service import Answered
 
 COLUMNS = (
     Expected("n", "integer"),

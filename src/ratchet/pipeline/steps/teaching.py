@@ -52,7 +52,7 @@ def teach(context: StepContext, rows: Rows, previous: Previous | None) -> Traine
             root=context.project.root,
             time=frame[by_time] if by_time else None,
             groups=frame[by_group] if by_group else None,
-            deadline=_deadline(context),
+            deadline=_deadline(context, rows.train.height + rows.test.height),
             store=store,
             warm=past_winners(context),
             previous=previous,
@@ -72,12 +72,14 @@ def _order(context: StepContext, rows: Rows) -> tuple[str | None, str | None]:
     return by_time, by_group
 
 
-def _deadline(context: StepContext) -> Deadline:
+def _deadline(context: StepContext, rows: int) -> Deadline:
     """When training must be over so that the run keeps its budget."""
     from ratchet.training.deadline import NEVER, Deadline
 
     budget = context.settings.training.budget
-    return NEVER if budget is None else Deadline(context.allowance.training_ends(budget))
+    if budget is None:
+        return NEVER
+    return Deadline(context.allowance.training_ends(budget, rows))
 
 
 @contextmanager

@@ -30,8 +30,9 @@ from ratchet.serving.protocols.tables import (
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
+    from ratchet.serving.answers import Answered
     from ratchet.serving.codec import Asked, Expected
-    from ratchet.serving.service import Answered, Service
+    from ratchet.serving.service import Service
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CSV = "text/csv"

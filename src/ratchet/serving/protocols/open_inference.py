@@ -37,10 +37,11 @@ from ratchet.serving.protocols.tensors import (
 
 if TYPE_CHECKING:
     from ratchet.packaging.signature import Signature
+    from ratchet.serving.answers import Answered
     from ratchet.serving.codec import Asked, Expected
     from ratchet.serving.desk import Desk
     from ratchet.serving.resident import Resident
-    from ratchet.serving.service import Answered, Service
+    from ratchet.serving.service import Service
 
 EXTENSIONS = ("binary_tensor_data",)
 _HEADER = b"inference-header-content-length"

@@ -14,7 +14,7 @@ from ratchet.serving.protocols.tensors import BOOL, BYTES, Parameters
 if TYPE_CHECKING:
     from ratchet.data.task import Label
     from ratchet.packaging.signature import Signature
-    from ratchet.serving.service import Answered
+    from ratchet.serving.answers import Answered
 
 
 class Output(msgspec.Struct):

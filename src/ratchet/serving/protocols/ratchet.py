@@ -18,7 +18,8 @@ from ratchet.serving.row_types import is_awkward
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
-    from ratchet.serving.service import Answered, Service
+    from ratchet.serving.answers import Answered
+    from ratchet.serving.service import Service
 
 
 class RatchetProtocol:
@@ -30,14 +31,16 @@ class RatchetProtocol:
 
     def add_to(self, routes: Routes) -> None:
         """Answer ``/v1/predict`` and ``/v1/feedback``."""
-        routes.add("POST", "/v1/predict", self.predict, "predict")
+        routes.add("POST", "/v1/predict", self.predict, "predict", at_once=self.predict_at_once)
         routes.add("POST", "/v1/feedback", self.feedback, "feedback")
 
     async def predict(self, request: Request) -> Answer:
         """Rows, or ids to be looked up, to predictions."""
         service = self._service
         codec, body = service.desk.codec, request.body
-        if len(body) <= PIECE:
+        if request.asks is not None:
+            question = request.asks
+        elif len(body) <= PIECE:
             question = codec.decode(body, service.max_rows)
         else:
             question = await read_by_pieces(codec, body, service.max_rows)
@@ -49,9 +52,22 @@ class RatchetProtocol:
         for start in range(MOST, len(answers), MOST):
             await asyncio.sleep(0)  # many take a while, and others wait
             parts.append(self._encode(_shape(answers[start : start + MOST]))[1:-1])
+        request.asks = None
         await let_go(asked)
         await let_go(answers)
         return Answer(200, b'{"predictions":[' + b",".join(parts) + b"]}")
+
+    def predict_at_once(self, request: Request) -> Answer | None:
+        """As ``predict``, where nothing is to be waited for; None where something is."""
+        service, body = self._service, request.body
+        if len(body) > PIECE:
+            return None
+        request.asks = question = service.desk.codec.decode(body, service.max_rows)
+        answers = None if question.ids else service.predict_at_once(question.asked, request)
+        if answers is None:
+            return None
+        shaped = _shape(answers)
+        return Answer(200, self._encode(shaped[0] if question.single else {"predictions": shaped}))
 
     async def feedback(self, request: Request) -> Answer:
         """Labels of earlier predictions; sending one again changes nothing."""
