@@ -13,6 +13,7 @@ async def keep(self, payloads, rows):
 if __name__ == "__main__":
     Recorder.payloads = lambda self, *_: []
     Recorder.keep = keep
+    Recorder.keep_at_once = lambda self, *_: None
     project, port = sys.argv[1:]
     sys.argv = ["ratchet", "serve", "--project", project, "--port", port]
     main()

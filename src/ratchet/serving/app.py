@@ -146,6 +146,10 @@ class Application:
         self._count(request, answer)
         return True
 
+    def refused(self, status: int) -> None:
+        """Count a request that the server in front refused by itself."""
+        self._metrics.refused(status)
+
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         request = scope.get(_BEGUN)
         begun = request is not None

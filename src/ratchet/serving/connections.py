@@ -177,6 +177,8 @@ class Connection(HttpToolsProtocol):
             return
         if not self.answering or not self.cycle.response_started:
             self.transport.write(_problem(status, code, what, self.server_state.default_headers))
+            if self.application is not None:
+                self.application.refused(status)
         self.transport.close()
 
     def check(self, now: float) -> None:

@@ -68,6 +68,10 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
+    def refused(self, status: int) -> None:
+        """A request was refused before it could be read."""
+        self._requests.labels("none", str(status), "", "").inc()
+
     def answered(self, arm: str, version: str, rows: int) -> None:
         """Rows were answered and logged."""
         found = self._answered_of.get((arm, version))

@@ -213,10 +213,10 @@ class Service:
         Returns:
             None, with nothing done, where there are many rows or the log waits for the disk.
         """
-        if len(asked) > INLINE or self._recorder.waits:
-            return None
         if not asked:
             return []
+        if len(asked) > INLINE or self._recorder.waits:
+            return None
         order = self._take(asked, request, request_id, version)
         for part in order.parts:
             try:

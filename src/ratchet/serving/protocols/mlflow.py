@@ -31,7 +31,7 @@ from ratchet.serving.protocols.tables import (
 if TYPE_CHECKING:
     from ratchet.data.task import Label
     from ratchet.serving.answers import Answered
-    from ratchet.serving.codec import Asked, Expected
+    from ratchet.serving.codec import Asked, Codec, Expected
     from ratchet.serving.service import Service
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -71,26 +71,34 @@ class MlflowProtocol:
 
     def add_to(self, routes: Routes) -> None:
         """Answer ``/invocations``, ``/ping``, ``/health`` and ``/version``."""
-        routes.add("POST", "/invocations", self.invocations, "predict", refuse)
+        routes.add(
+            "POST", "/invocations", self.invocations, "predict", refuse, self.invocations_at_once
+        )
         for path in ("/ping", "/health"):
             routes.add("GET", path, self.ping, None)
         routes.add("GET", "/version", self.version, None)
 
     async def invocations(self, request: Request) -> Answer:
         """Score the rows of a body."""
-        kind = request.headers.get(b"content-type", b"").decode("latin-1")
+        kind = _kind_of(request)
         wrong = refuse_type(kind)
         if wrong is not None:
             return wrong
-        codec, body = self._service.desk.codec, request.body
+        asked = request.asks
+        if asked is None:
+            codec = self._service.desk.codec
+            asked = await aside(lambda: _ask(request.body, kind, codec), len(request.body))
+        return _answer(await self._service.predict(asked, request))
 
-        def read() -> list[Asked]:
-            records = read_rows(body, codec.columns, is_csv=kind.startswith(CSV))
-            return codec.check(records, extra="ignore", where="rows")
-
-        asked = await aside(read, len(body))
-        answered = await self._service.predict(asked, request) if asked else []
-        return Answer(200, write(answered), JSON, told(answered))
+    def invocations_at_once(self, request: Request) -> Answer | None:
+        """As ``invocations``, where nothing is to be waited for; None where something is."""
+        kind = _kind_of(request)
+        wrong = refuse_type(kind)
+        if wrong is not None:
+            return wrong
+        request.asks = asked = _ask(request.body, kind, self._service.desk.codec)
+        answered = self._service.predict_at_once(asked, request)
+        return None if answered is None else _answer(answered)
 
     async def ping(self, request: Request) -> Answer:
         """200 when a model serves."""
@@ -99,6 +107,20 @@ class MlflowProtocol:
     async def version(self, request: Request) -> Answer:
         """The version of MLflow whose protocol this is."""
         return Answer(200, _mlflow_version())
+
+
+def _kind_of(request: Request) -> str:
+    return request.headers.get(b"content-type", b"").decode("latin-1")
+
+
+def _ask(body: bytes, kind: str, codec: Codec) -> list[Asked]:
+    """The rows of a body of some content type."""
+    records = read_rows(body, codec.columns, is_csv=kind.startswith(CSV))
+    return codec.check(records, extra="ignore", where="rows")
+
+
+def _answer(answered: Sequence[Answered]) -> Answer:
+    return Answer(200, write(answered), JSON, told(answered))
 
 
 def read_rows(body: bytes, inputs: Sequence[Expected], *, is_csv: bool = False) -> list[Record]:
