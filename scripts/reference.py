@@ -81,7 +81,7 @@ def _cell(text: str) -> str:
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    from ratchet.cli.main import app
+    from ratchet.cli.main import build
 
     lines = [
         "# Commands\n",
@@ -101,7 +101,7 @@ def commands() -> str:
         "| 6 | a missing extra, an unreachable service, a full or read-only disk |",
         "",
     ]
-    for name, command in _commands(typer.main.get_command(app), ""):
+    for name, command in _commands(typer.main.get_command(build()), ""):
         lines += [f"## ratchet {name}\n", inspect.cleandoc(command.help or "") + "\n"]
         own = [p for p in command.params if not _common(p)]
         if own:

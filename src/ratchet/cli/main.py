@@ -6,86 +6,70 @@ import gc
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from ratchet import __version__
-from ratchet.cli import (
-    alerts,
-    approve,
-    audit,
-    backtest,
-    check,
-    config,
-    data,
-    demo,
-    drift,
-    experiment,
-    export,
-    features,
-    health,
-    incident,
-    init,
-    keys,
-    loop,
-    models,
-    monitor,
-    plan,
-    predict,
-    rollout,
-    run,
-    runs,
-    serve,
-    trigger,
-    up,
-    validate_model,
-)
 from ratchet.cli.output import fail
 from ratchet.errors import RatchetError, UsageError
 
-app = typer.Typer(
-    name="ratchet",
-    help="Continuous training for tabular models that only turns one way.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS = {
+    "init": ("init",),
+    "demo": ("demo",),
+    "check": ("check",),
+    "plan": ("plan",),
+    "run": ("run",),
+    "trigger": ("trigger",),
+    "runs": ("runs", "show"),
+    "models": ("models", "promote", "rollback", "who-served"),
+    "rollout": ("rollout",),
+    "experiment": ("experiment",),
+    "approve": ("approve", "reject"),
+    "predict": ("predict",),
+    "drift": ("drift",),
+    "export": ("export",),
+    "monitor": ("monitor",),
+    "backtest": ("backtest",),
+    "serve": ("serve",),
+    "loop": ("loop",),
+    "up": ("up",),
+    "keys": ("keys",),
+    "features": ("features",),
+    "health": ("health", "delivery"),
+    "incident": ("incident",),
+    "data": ("data",),
+    "validate_model": ("validate-model",),
+    "alerts": ("alerts",),
+    "audit": ("audit",),
+    "config": ("config",),
+}
+"""The modules of this package that add commands, in the order of the help, and what they add."""
 
-for module in (
-    init,
-    demo,
-    check,
-    plan,
-    run,
-    trigger,
-    runs,
-    models,
-    rollout,
-    experiment,
-    approve,
-    predict,
-    drift,
-    export,
-    monitor,
-    backtest,
-    serve,
-    loop,
-    up,
-    keys,
-    features,
-    health,
-    incident,
-    data,
-    validate_model,
-    alerts,
-    audit,
-    config,
-):
-    module.register(app)
+
+def build(asked: str | None = None) -> typer.Typer:
+    """The command line.
+
+    Args:
+        asked: a command; if there is one of this name, only its module is loaded. To load and
+            prepare them all takes longer than most commands do.
+    """
+    app = typer.Typer(
+        name="ratchet",
+        help="Continuous training for tabular models that only turns one way.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    own = [module for module, names in COMMANDS.items() if asked in names]
+    for module in own or COMMANDS:
+        import_module(f"ratchet.cli.{module}").register(app)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -94,7 +78,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -123,8 +106,9 @@ def main() -> None:
 
 def _invoke(arguments: list[str]) -> int:
     as_json = "--json" in arguments
+    asked = next((each for each in arguments if not each.startswith("-")), None)
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = build(asked)(args=arguments, standalone_mode=False)
     except typer.Abort:
         return fail(RatchetError("Interrupted"), as_json=as_json)
     except TyperException as error:

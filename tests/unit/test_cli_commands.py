@@ -1,0 +1,26 @@
+"""The table of commands: it says which module is loaded for what."""
+
+from importlib import import_module
+
+import pytest
+import typer
+
+from ratchet.cli.main import COMMANDS, build
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_module_adds_the_commands_that_the_table_names(module: str) -> None:
+    app = typer.Typer()
+    import_module(f"ratchet.cli.{module}").register(app)
+    commands = [each.name for each in app.registered_commands]
+    groups = [each.name for each in app.registered_groups]
+    assert {*commands, *groups} == set(COMMANDS[module])
+
+
+def test_only_the_module_of_the_command_is_loaded() -> None:
+    whole = [each.name for each in build().registered_commands]
+    assert [each.name for each in build("promote").registered_commands] == [
+        name for name in whole if name in COMMANDS["models"]
+    ]
+    # A word that is no command gets the help with all of them, and the names that are like it.
+    assert [each.name for each in build("promot").registered_commands] == whole
