@@ -6,6 +6,7 @@ not needed to run.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, lgamma, log, log1p, pi, sqrt
 
 _TINY = 1e-300
@@ -64,18 +65,33 @@ def _gamma_fraction(shape: float, at: float) -> float:
     return found
 
 
+@lru_cache(maxsize=4096)
 def student_quantile(share: float, freedom: float) -> float:
-    """The t below which ``share`` (0.5 to 1) of Student's distribution lies; by halving."""
+    """The t below which ``share`` (0.5 to 1) of Student's distribution lies.
+
+    By Newton's method, and by halving where that leaves what is known to hold it.
+    """
     low, high = 0.0, 1.0
     while _student_tail(high, freedom) > 1 - share and high < 1e12:
-        high *= 2
+        low, high = high, 2 * high
+    t = (low + high) / 2
     for _ in range(100):
-        middle = (low + high) / 2
-        if _student_tail(middle, freedom) > 1 - share:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+        over = _student_tail(t, freedom) - (1 - share)
+        low, high = (t, high) if over > 0 else (low, t)
+        density = _student_density(t, freedom)
+        following = t + over / density if density > 0 else low
+        if not low < following < high:
+            following = (low + high) / 2
+        if abs(following - t) <= _ENOUGH * t:
+            break
+        t = following
+    return following
+
+
+def _student_density(t: float, freedom: float) -> float:
+    size = exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(freedom * pi)
+    found: float = size * (1 + t * t / freedom) ** (-(freedom + 1) / 2)
+    return found
 
 
 def _student_tail(t: float, freedom: float) -> float:

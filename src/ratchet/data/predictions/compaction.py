@@ -75,7 +75,7 @@ def compact(
         as_of: the moment that the commits are stamped with; now when left out.
         patience: seconds to wait for another compaction of the same log to end.
         seal: seconds to wait for the writers that live to seal what they have taken so far,
-            which takes them about one; 0 = leave what is growing for the next time.
+            which takes them about a tenth of one; 0 = leave what is growing for the next time.
 
     Raises:
         StorageError: the log or the lake cannot be read or written; what was not moved stays.
