@@ -36,7 +36,7 @@ rollout:
   labels: {labels}                    # no step ends before so many of its own labels are in
   alpha: 0.05                   # the chance that one that is no worse is taken back
   score_shift: 0.8              # the world moves the scores here: the labels decide
-  slower: 20                    # a demo shares its machine with whatever else runs
+  fast: 50ms                    # a demo shares its machine with whatever else runs
 serving: {{poll: 100ms}}
 monitoring:
   period: 31d                   # a month's predictions are judged together

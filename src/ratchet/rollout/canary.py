@@ -106,10 +106,12 @@ def weigh(evidence: Evidence, rules: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _plain_stops(evidence)
     level = rules["alpha"] / len(TESTS)
     yield _of_counts("errors", evidence.errors, level, 1.0, "errors")
-    for name, blocks, words in (
-        ("slow_95", evidence.slow95, "requests over the champion's 95th percentile"),
-        ("slow_99", evidence.slow99, "requests over the champion's 99th percentile"),
+    least = f" and {1e3 * rules['fast']:g} ms" if rules.get("fast") else ""
+    for name, blocks, place in (
+        ("slow_95", evidence.slow95, "95th"),
+        ("slow_99", evidence.slow99, "99th"),
     ):
+        words = f"requests over the champion's {place} percentile{least}"
         yield _of_counts(name, blocks, level, rules["slower"], words)
     yield _of_scores(evidence, level, rules["score_shift"])
     yield from quality_findings(evidence.quality, level, rules["margin"])

@@ -31,6 +31,7 @@ class Pair:
         classes: of each version's scores in their order; none for regression.
         loss: what quality is compared by.
         labels_after: seconds to a label, where somebody said so.
+        fast: seconds; a request that took no longer is not slow.
         kept: what an earlier look settled (``Evidence.settled``).
     """
 
@@ -41,6 +42,7 @@ class Pair:
     classes: Mapping[int, tuple[Any, ...]]
     loss: str
     labels_after: float | None = None
+    fast: float = 0.0
     kept: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -223,7 +223,10 @@ def _as_blocks(found: pl.DataFrame, further: tuple[Blocks, ...] = ()) -> Blocks:
 
 
 def slow_limits(lake: Lake, pair: Pair, requests: pl.DataFrame) -> dict[str, Any]:
-    """Beyond what the champion's requests are slow: its percentiles, of requests not counted."""
+    """Beyond what requests are slow: the champion's percentiles, of requests not counted.
+
+    But nothing is slow that took no longer than ``pair.fast``.
+    """
     began = pair.stages[0].since
     before = (
         pin_table(lake, "predictions")
@@ -246,7 +249,8 @@ def slow_limits(lake: Lake, pair: Pair, requests: pl.DataFrame) -> dict[str, Any
             return {}
         before = alone.head(_LEAST_SLOW)
         since = before["at"].max()  # type: ignore[assignment]
-    limits = {name: before["micros"].quantile(q) for name, q in (("p95", 0.95), ("p99", 0.99))}
+    found = {name: before["micros"].quantile(q) for name, q in (("p95", 0.95), ("p99", 0.99))}
+    limits = {name: max(limit or 0.0, pair.fast * 1e6) for name, limit in found.items()}
     return {"slow": {**limits, "since": since.isoformat()}}
 
 

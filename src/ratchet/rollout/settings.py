@@ -60,6 +60,14 @@ class RolloutSettings(Section):
             "percentile) are still no fault."
         ),
     )
+    fast: str = Field(
+        default="5ms",
+        description=(
+            "A request that took no longer is not slow, whatever the champion's take: ms, s. A "
+            "model of several members may take some times as long as a single one and still "
+            "answer at once."
+        ),
+    )
     score_shift: float = Field(
         default=0.3,
         ge=0,
@@ -108,7 +116,7 @@ class RolloutSettings(Section):
         default="30d", description="The longest that a promoted version is watched."
     )
 
-    @field_validator("hold", "watch_for", "labels_after")
+    @field_validator("hold", "watch_for", "labels_after", "fast")
     @classmethod
     def _is_duration(cls, value: str | None) -> str | None:
         if value is not None:
@@ -145,6 +153,7 @@ class RolloutSettings(Section):
             "labels": self.labels,
             "alpha": self.alpha,
             "slower": self.slower,
+            "fast": parse_duration(self.fast).total_seconds(),
             "score_shift": self.score_shift,
             "loss": self.loss,
             "margin": self.margin,

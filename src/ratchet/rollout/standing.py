@@ -34,6 +34,7 @@ def pair_of(
         classes={rollout.version: wanted[0], rollout.previous: wanted[1]},
         loss=loss,
         labels_after=rollout.rules["labels_after"],
+        fast=rollout.rules.get("fast", 0.0),
         kept=rollout.evidence.get("settled", {}),
     )
 

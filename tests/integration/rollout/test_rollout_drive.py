@@ -99,6 +99,24 @@ def test_what_is_worse_goes_back(world: World, behaviour: Behaviour, test: str) 
     assert world.advance() is None
 
 
+@pytest.mark.parametrize(("fast", "did"), [("1ms", "rolled_back"), ("50ms", "held")])
+def test_a_slower_version_that_is_fast_enough_stays(world: World, fast: str, did: str) -> None:
+    world.behaviours[2] = Behaviour(micros=8000)
+    world.serve(24 * 60, 2000)
+    world.start(hold="4h", minimum=50_000, fast=fast)
+    for _ in range(4):
+        world.serve(20, 2500)
+        step = world.advance()
+        assert step is not None
+        if step.did != "held":
+            break
+    assert step.did == did
+    found = next(finding for finding in step.findings if finding.test == "slow_95")
+    assert ("no requests over the champion's 95th percentile and 50 ms" in found.says) == (
+        did == "held"
+    )
+
+
 def test_a_version_that_does_not_load_goes_back_at_once(world: World) -> None:
     rollout = world.start()
     assert rollout.record is not None
