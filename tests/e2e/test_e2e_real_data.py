@@ -194,6 +194,7 @@ def test_telco_with_100_more_rows_trains_again(
 # -- the others ----------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_german_credit_has_no_header(driver: Driver, tracking: Path, tmp_path: Path) -> None:
     folder = tmp_path / "german"
     data = SHARED_DATA / "german_credit" / "raw.csv"
@@ -214,6 +215,7 @@ def test_german_credit_has_no_header(driver: Driver, tracking: Path, tmp_path: P
     assert pl.read_parquet(out).height == 1000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_bank_marketing_is_separated_by_semicolons_and_packed(
     driver: Driver, tracking: Path, tmp_path: Path

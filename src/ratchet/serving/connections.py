@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _CLOSE = (b"connection", b"close")
+_IN_A_ROW = 8
+"""Requests of one connection that are answered at once before the others get a turn."""
 
 
 class Connection(HttpToolsProtocol):
@@ -65,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self.draining = False
         self.asked = False
         self.whole: bytes | None = None
+        self._turns = _IN_A_ROW
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came; one too many is told so and sent away."""
@@ -76,6 +79,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         self._unset_keepalive_if_required()
+        self._turns = _IN_A_ROW
         in_head = self.head >= 0
         try:
             self.parser.feed_data(data)
@@ -224,6 +228,7 @@ class Connection(HttpToolsProtocol):
         """Whether this request, once it is whole, is worth offering to the application."""
         if (
             self.application is None
+            or not self._turns
             or self.answering
             or self.expect_100_continue
             or self.parser.get_method() != b"POST"
@@ -237,6 +242,7 @@ class Connection(HttpToolsProtocol):
         """Offer a whole request to the application; whether it answered."""
         if self.application is None or self.flow.write_paused:
             return False
+        self._turns -= 1
         scope: Any = self.scope
         return self.application.answer_at_once(scope, self.url, body, self._write)
 

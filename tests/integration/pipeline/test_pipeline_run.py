@@ -212,7 +212,7 @@ def test_an_alert_is_kept_when_nobody_listens(project):
 
 def test_a_champion_that_was_compared_with_nothing_says_so(tmp_path, monkeypatch):
     """The time is up before training begins: on the screen, in the log and in the record."""
-    monkeypatch.setattr(Allowance, "training_ends", lambda self, budget: -1.0)
+    monkeypatch.setattr(Allowance, "training_ends", lambda self, budget, rows: -1.0)
     folder = small_project(tmp_path / "small", rows=300)
     said = Noting()
     loaded = load_project(

@@ -193,6 +193,20 @@ def test_several_on_one_connection_are_answered_in_their_order() -> None:
     assert served.at_once + served.waited == 5
 
 
+def test_whoever_sends_many_at_once_does_not_keep_the_others_waiting() -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in range(100):
+            writer.write(post(b"%d" % number))
+        for number in range(100):
+            assert (await answer_of(reader))[1] == b"%d127.0.0.1" % number
+        writer.close()
+
+    served = serve(test)
+    assert served.at_once + served.waited == 100
+    assert served.waited >= 50
+
+
 def test_a_body_may_come_in_pieces() -> None:
     async def test(served: Served, server: HttpServer, port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
