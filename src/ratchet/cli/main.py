@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from typing import Annotated
 
@@ -93,6 +95,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imports and tables make many objects and little garbage: look for cycles less often.
     gc.set_threshold(50_000, 20, 50)
+    keep_interrupts()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a question mark, not an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -102,6 +105,27 @@ def main() -> None:
     # makes `python -m` end itself by a signal, whatever the code: running text clears the mark.
     exec("")  # noqa: S102
     sys.exit(code)
+
+
+def keep_interrupts() -> None:
+    """See to it that Ctrl-C is not lost.
+
+    Where a library calls Python from C an exception cannot pass: it is reported and forgotten,
+    an interrupt too, and the command would go on. So that interrupt is made once more.
+    """
+    report = sys.unraisablehook
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            # At once it would be raised in here, and be forgotten again.
+            main_thread = threading.main_thread().ident or 0
+            later = threading.Timer(0.05, signal.pthread_kill, (main_thread, signal.SIGINT))
+            later.daemon = True
+            later.start()
+        else:
+            report(lost)
+
+    sys.unraisablehook = again
 
 
 def _invoke(arguments: list[str]) -> int:
