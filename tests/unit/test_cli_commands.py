@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 import typer
 
-from ratchet.cli.main import COMMANDS, build
+from ratchet.cli.main import COMMANDS, _invoke, build
 
 
 @pytest.mark.parametrize("module", COMMANDS)
@@ -26,6 +26,14 @@ def test_only_the_module_of_the_command_is_loaded() -> None:
     ]
     # A word that is no command gets the help with all of them, and the names that are like it.
     assert [each.name for each in build("promot").registered_commands] == whole
+
+
+@pytest.mark.parametrize("arguments", [["--help", "run"], ["-h", "serve"]])
+def test_help_in_front_is_about_all_commands(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _invoke(arguments) == 0
+    assert {"init", "rollout", "audit"} <= set(capsys.readouterr().out.split())
 
 
 LOST = """

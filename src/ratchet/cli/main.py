@@ -130,7 +130,8 @@ def keep_interrupts() -> None:
 
 def _invoke(arguments: list[str]) -> int:
     as_json = "--json" in arguments
-    asked = next((each for each in arguments if not each.startswith("-")), None)
+    # With an option in front the whole command line answers: `ratchet --help run` tells of all.
+    asked = arguments[0] if arguments else None
     try:
         code = build(asked)(args=arguments, standalone_mode=False)
     except typer.Abort:

@@ -107,7 +107,7 @@ class Application:
         small = length.isdigit() and len(length) < _DIGITS and int(length) <= self._most
         return small and self._routes.find_at_once(path) is not None
 
-    def answer_at_once(self, scope: Message, path: bytes, body: bytes, write: Write) -> bool:
+    def answer_at_once(self, scope: Message, path: bytes, body: bytes, write: Write) -> bool | None:
         """Answer a whole ``POST``, where nothing is to be waited for.
 
         Args:
@@ -116,11 +116,12 @@ class Application:
             write: is given the answer's status, headers and body.
 
         Returns:
-            Whether it was answered.
+            Whether it was answered. None where it was not even looked at: then its body is asked
+            for as ever.
         """
         route = self._routes.find_at_once(path)
         if route is None or route.at_once is None:
-            return False
+            return None
         headers, client = dict(scope["headers"]), scope["client"]
         request = Request(
             method="POST",
@@ -151,7 +152,8 @@ class Application:
         self._metrics.refused(status)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        request = scope.get(_BEGUN)
+        # Taken out, so that a connection which rests does not hold what it was asked last.
+        request = scope.pop(_BEGUN, None)
         begun = request is not None
         if request is None:
             request = _request(scope, clock.monotonic())
@@ -179,9 +181,18 @@ class Application:
     def _count(self, request: Request, answer: Answer) -> None:
         """Note a request that was answered."""
         seconds = clock.monotonic() - request.began
-        self._metrics.request(request.route, answer.status, request.arm, request.version, seconds)
-        if self._access is not None:
-            self._access(request, answer, seconds)
+        route, status = request.route, answer.status
+        try:
+            self._metrics.request(route, status, request.arm, request.version, seconds)
+            if self._access is not None:
+                self._access(request, answer, seconds)
+        except Exception as error:  # noqa: BLE001 - the answer is out, and must stay the only one
+            _log.error(
+                "a request to %s was answered and not noted: %s at %s",
+                route,
+                type(error).__name__,
+                _places(error),
+            )
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body.

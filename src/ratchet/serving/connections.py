@@ -8,17 +8,12 @@ the application's matter.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ratchet.serving.http import SECURITY_HEADERS, ProblemError
+from ratchet.serving.sending import CLOSE, Whole, head_of, problem
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
     from ratchet.serving.limits import ConnectionLimits
 
 
-_CLOSE = (b"connection", b"close")
 _IN_A_ROW = 8
 """Requests of one connection that are answered at once before the others get a turn."""
 
@@ -42,11 +36,12 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         since: when the request that is arriving began; None while none is.
-        rests: since when nothing is asked, after an answer that was given at once; else None.
+        rests: since when nothing is asked, after an answer; None while something is.
         stuck: since when the client does not read; None while it does.
         head: bytes of the head that arrived so far; -1 behind the head.
         draining: whether the server ends and this connection with its next answer.
         asked: whether there was a request, at least its head.
+        deaf: whether nothing that comes is read any more.
         whole: what came so far of a body that is answered at once when it is there; else None.
     """
 
@@ -66,6 +61,7 @@ class Connection(HttpToolsProtocol):
         self.head = 0
         self.draining = False
         self.asked = False
+        self.deaf = False
         self.whole: bytes | None = None
         self._turns = _IN_A_ROW
 
@@ -79,28 +75,39 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         self._unset_keepalive_if_required()
+        if self.deaf:
+            return
         self._turns = _IN_A_ROW
         in_head = self.head >= 0
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as ended:
-            self._decline_upgrade(data[ended.args[0] :])
-        except HttpParserError:
-            self.refuse(400, "invalid_http", "This is no HTTP request")
+        self._parse(data)
         # A head that begins in the middle of these bytes is counted from the next ones on.
         if in_head and self.head >= 0:
             self.head += len(data)
             if self.head > self.limits.head:
                 self.refuse(431, "headers_too_large", "The request's headers are too large")
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Go on with HTTP/1.1, as is due to who offers another protocol along with a request.
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as ended:
+                if self.parser.get_method() == b"CONNECT":  # which is nothing but such an offer
+                    self.refuse(400, "invalid_http", "This is no request that is answered here")
+                    return
+                data = self._decline_upgrade(data[ended.args[0] :])
+            except HttpParserError:
+                self.refuse(400, "invalid_http", "This is no HTTP request")
+                return
+
+    def _decline_upgrade(self, rest: bytes) -> bytes:
+        """What is to be parsed to go on, as is due to who offers another protocol with a request.
 
         Java's client offers HTTP/2 with its first request, whatever that is. The parser takes
         what follows the head for the other protocol, so it gets the head again without the offer.
         """
-        method = self.parser.get_method()
-        lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
         for name, value in self.headers:
             if name == b"connection":
                 offered = (b"upgrade", b"http2-settings")
@@ -110,10 +117,7 @@ class Connection(HttpToolsProtocol):
                 lines.append(b"%b: %b\r\n" % (name, value))
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        try:
-            self.parser.feed_data(b"".join([*lines, b"\r\n", rest]))
-        except (HttpParserError, HttpParserUpgrade):
-            self.refuse(400, "invalid_http", "This is no request that is answered here")
+        return b"".join([*lines, b"\r\n", rest])
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -125,13 +129,15 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came; those behind a body say nothing."""
         if self.head >= 0:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """A request's head is there."""
         if self.parser.should_upgrade():
             return  # the parser stops here, see ``_decline_upgrade``
         self.head = -1
+        if self.transport.is_closing():
+            return
         if len(self.headers) > self.limits.headers:
             self.refuse(431, "headers_too_large", "The request has too many headers")
             return
@@ -159,11 +165,22 @@ class Connection(HttpToolsProtocol):
             return
         if self.whole is not None:
             body, self.whole = self.whole, None
-            if self._answered_at_once(body):
+            answered = self._answered_at_once(body)
+            if answered:
                 return
             self._begin()
-            super().on_body(body)
+            if answered is None:
+                super().on_body(body)
+        elif not self.answering:  # the rest of a body that was refused
+            self.rests = self.loop.time()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A request was answered; from here on ``check`` knows how long nothing is asked."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+        if self.since is None:
+            self.rests = self.loop.time()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
@@ -176,11 +193,17 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def refuse(self, status: int, code: str, what: str) -> None:
-        """Answer with a problem document and close; bytes that are still to come are not read."""
+        """Answer with a problem document and close; bytes that are still to come are not read.
+
+        What was asked before and is whole is answered first, and then the connection ends.
+        """
         if self.transport.is_closing():
             return
+        if self.answering and not self.cycle.more_body:
+            self.cycle.keep_alive, self.deaf = False, True
+            return
         if not self.answering or not self.cycle.response_started:
-            self.transport.write(_problem(status, code, what, self.server_state.default_headers))
+            self.transport.write(problem(status, code, what, self.server_state.default_headers))
             if self.application is not None:
                 self.application.refused(status)
         self.transport.close()
@@ -189,7 +212,7 @@ class Connection(HttpToolsProtocol):
         """Close a connection whose request does not arrive, or whose client does not read."""
         if self.stuck is not None and now - self.stuck > self.limits.arrival:
             self.transport.abort()
-        elif self.rests is not None and now - self.rests > self.limits.idle:
+        elif self.rests is not None and now - self.rests > self.limits.idle and not self.answering:
             self.transport.close()
         elif self.since is not None and now - self.since > self.limits.arrival:
             if self.head == 0 and not self.asked:
@@ -220,7 +243,7 @@ class Connection(HttpToolsProtocol):
         """Have the application answer in a task of its own, as ASGI asks for."""
         super().on_headers_complete()
         if self.scope["method"] != "HEAD":  # whose answer has nothing behind its head
-            self.cycle.transport = _Whole(self.cycle, self.transport)  # type: ignore[assignment]
+            self.cycle.transport = Whole(self.cycle, self.transport)  # type: ignore[assignment]
         if self.draining:
             self.cycle.keep_alive = False
 
@@ -238,10 +261,10 @@ class Connection(HttpToolsProtocol):
         length = dict(self.headers).get(b"content-length", b"")
         return self.application.may_answer_at_once(self.url, length)
 
-    def _answered_at_once(self, body: bytes) -> bool:
-        """Offer a whole request to the application; whether it answered."""
+    def _answered_at_once(self, body: bytes) -> bool | None:
+        """Offer a whole request to the application; whether it answered, see there."""
         if self.application is None or self.flow.write_paused:
-            return False
+            return None
         self._turns -= 1
         scope: Any = self.scope
         return self.application.answer_at_once(scope, self.url, body, self._write)
@@ -250,65 +273,11 @@ class Connection(HttpToolsProtocol):
         """Send an answer, in one call of the system."""
         headers = [*self.server_state.default_headers, *headers]
         ends = self.draining or not self.parser.should_keep_alive()
-        if ends and _CLOSE not in headers:
-            headers.append(_CLOSE)
-        self.transport.write(_head(status, headers) + body)
+        if ends and CLOSE not in headers:
+            headers.append(CLOSE)
+        self.transport.write(head_of(status, headers) + body)
         self.server_state.total_requests += 1
-        if _CLOSE in headers:
+        if CLOSE in headers:
             self.transport.close()
         else:
             self.rests = self.loop.time()
-
-
-class _Whole:
-    """Sends the head of an answer along with its body: one call of the system instead of two.
-
-    Measured, answers to single rows: 2 to 3 % of what a request costs.
-    """
-
-    __slots__ = ("_cycle", "_head", "_transport")
-
-    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-        self._cycle: RequestResponseCycle | None = cycle
-        self._transport = transport
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """The first bytes of the answer are its head, which waits for the next ones."""
-        if self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        elif self._head is None and self._cycle is not None and self._cycle.response_started:
-            self._head = data
-            # It holds this: a circle would leave every request to the collector, which then
-            # takes tens of milliseconds at a time.
-            self._cycle = None
-        else:
-            self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        """Whether the connection ends."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Send what waits, and close."""
-        if self._head:
-            self._transport.write(self._head)
-        self._transport.close()
-
-
-def _problem(status: int, code: str, what: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:
-    told = ProblemError(status, code, what).answer()
-    headers: list[Any] = [
-        *more,
-        (b"content-type", told.type),
-        (b"content-length", str(len(told.body)).encode()),
-        *SECURITY_HEADERS,
-        _CLOSE,
-    ]
-    return _head(status, headers) + told.body
-
-
-def _head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The head of an answer; the headers are the server's own, or were looked at."""
-    return b"".join([STATUS_LINE[status], *[b"%b: %b\r\n" % each for each in headers], b"\r\n"])

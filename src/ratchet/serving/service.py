@@ -178,7 +178,6 @@ class Service:
                 value, 500 where a version gives no score, 503 where nothing serves or the log
                 is full.
         """
-        self.check_count(len(asked))
         answered = self.predict_at_once(asked, request, request_id=request_id, version=version)
         if answered is not None:
             return answered
@@ -212,7 +211,11 @@ class Service:
 
         Returns:
             None, with nothing done, where there are many rows or the log waits for the disk.
+
+        Raises:
+            ProblemError: see ``predict``.
         """
+        self.check_count(len(asked))
         if not asked:
             return []
         if len(asked) > INLINE or self._recorder.waits:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import weakref
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from ratchet.serving.app import make_app
-from ratchet.serving.http import Answer, ProblemError, Request, Routes
+from ratchet.serving.http import Answer, ProblemError, Request, Route, Routes
 from ratchet.serving.limits import ConnectionLimits
 from ratchet.serving.listener import HttpServer, bind
 from ratchet.serving.metrics import Metrics
@@ -292,6 +293,141 @@ def test_a_server_that_ends_closes_with_the_next_answer() -> None:
         writer.close()
 
     assert serve(test).at_once == 2
+
+
+def test_what_comes_behind_the_last_answer_is_not_begun() -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        page = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        writer.write(post(b"last", b"Connection: close") + page + in_chunks(b"more"))
+        assert (await answer_of(reader))[1] == b"last127.0.0.1"
+        assert await reader.read() == b""
+        writer.close()
+
+    assert [route for route, _, _ in serve(test).told] == ["/echo"]
+
+
+def test_what_cannot_be_noted_of_an_answer_adds_none(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        served.metrics.request = None  # type: ignore[assignment, method-assign]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in (post(b"one"), in_chunks(b"two"), post(b"three")):
+            writer.write(request)
+            assert (await answer_of(reader))[0].startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        assert await reader.read() == b""
+
+    with caplog.at_level(logging.ERROR, logger="ratchet.serving"):
+        serve(test)
+    assert caplog.text.count("was answered and not noted: TypeError at _count") == 3
+
+
+def test_a_connection_that_rests_holds_no_request() -> None:
+    held: list[weakref.ref[Any]] = []
+
+    class Rows:
+        """Can be referred to weakly."""
+
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        long_way = served.echo
+
+        async def keep(request: Request) -> Answer:
+            request.asks = Rows()
+            held.append(weakref.ref(request.asks))
+            return await long_way(request)
+
+        served.app._routes._plain["POST", "/echo"] = Route(
+            "/echo", keep, "predict", at_once=served.echo_at_once
+        )
+        served.go_on.set()
+        writer.write(post(SLOW))
+        await answer_of(reader)
+        writer.write(post(b"another"))
+        await answer_of(reader)
+        assert held[0]() is None
+        (connection,) = server._connections()
+        assert SLOW not in bytes(connection.cycle.body)
+        writer.close()
+
+    serve(test)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\r\n"], ids=["silent", "a stray line"])
+@pytest.mark.parametrize("request_bytes", [post(b"once"), in_chunks(b"once")])
+def test_a_connection_rests_for_so_long_and_no_longer(request_bytes: bytes, rest: bytes) -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_bytes)
+        await answer_of(reader)
+        writer.write(rest)
+        assert await reader.read() == b""
+        writer.close()
+
+    serve(test, ConnectionLimits(10.0, idle=0.5))
+
+
+def test_a_slow_answer_is_no_rest() -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(in_chunks(b"one") + in_chunks(SLOW))
+        assert (await answer_of(reader))[1] == b"one127.0.0.1"
+        (connection,) = server._connections()
+        while connection.rests is None:
+            await asyncio.sleep(0.01)
+        for later in (1.0, 100.0):
+            connection.check(asyncio.get_running_loop().time() + later)
+        served.go_on.set()
+        assert (await answer_of(reader))[1] == SLOW + b"127.0.0.1"
+        writer.close()
+
+    serve(test, ConnectionLimits(10.0, idle=0.5))
+
+
+def test_what_was_asked_before_is_answered_before_nonsense_ends_the_connection() -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(SLOW) + b"no request at all\r\n\r\n")
+        while not served.waited:
+            await asyncio.sleep(0.001)
+        writer.write(post(b"never read"))
+        for _ in range(50):  # bytes that nobody took off the socket would reset the connection
+            await asyncio.sleep(0)
+        served.go_on.set()
+        head, content = await answer_of(reader)
+        assert (head[:12], content) == (b"HTTP/1.1 200", SLOW + b"127.0.0.1")
+        assert await reader.read() == b""
+        writer.close()
+
+    assert serve(test).admitted == 1
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_offers_of_another_protocol_are_declined_one_by_one(version: bytes) -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        offer = (b"Connection: Upgrade", b"Upgrade: h2c")
+        writer.write(post(b"one", *offer, version=version) + post(b"two", *offer))
+        assert (await answer_of(reader))[1] == b"one127.0.0.1"
+        if version == b"1.1":
+            assert (await answer_of(reader))[1] == b"two127.0.0.1"
+            writer.write(b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n")
+            assert (await answer_of(reader))[0].startswith(b"HTTP/1.1 400 ")
+        assert await reader.read() == b""
+        writer.close()
+
+    serve(test)
+
+
+def test_a_length_may_have_blanks_behind_it() -> None:
+    async def test(served: Served, server: HttpServer, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in (post(b"blank"), post(b"x" * 150_000)):
+            writer.write(re.sub(rb"(Content-Length: \d+)", rb"\1 \t", request))
+            assert (await answer_of(reader))[0].startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+    assert serve(test).at_once == 1
 
 
 def test_an_answer_waits_for_a_client_that_does_not_read() -> None:

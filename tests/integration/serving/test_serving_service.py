@@ -18,6 +18,7 @@ from ratchet.serving.health import Health
 from ratchet.serving.http import ProblemError, Routes
 from ratchet.serving.lane import UnansweredError
 from ratchet.serving.metrics import Metrics
+from ratchet.serving.protocols.mlflow import MlflowProtocol
 from ratchet.serving.protocols.ratchet import RatchetProtocol
 from ratchet.serving.residence import Residence
 from ratchet.serving.service import Service
@@ -45,6 +46,7 @@ class Running:
         )
         routes = Routes()
         RatchetProtocol(self.service).add_to(routes)
+        MlflowProtocol(self.service).add_to(routes)
         Health(self.service).add_to(routes)
         self.app = make_app(self.service, routes)
 
@@ -501,6 +503,28 @@ def test_more_rows_than_allowed(served):
             assert (await made.predict({"ids": ["a"] * 4})).status == 413
             label = {"prediction_id": "p", "label": "Yes"}
             assert (await made.feedback({"feedback": [label] * 4})).status == 413
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [(b"/v1/predict", "records"), (b"/invocations", "dataframe_records")]
+)
+def test_more_rows_than_allowed_at_once(served, path, name):
+    served.settings = ServingSettings(max_rows=3)
+
+    async def check():
+        async with running(served) as made:
+            headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+            for rows, status in ((3, 200), (4, 413)):
+                told = []
+                body = json.dumps({name: [ROW] * rows}).encode()
+                scope = {"headers": headers, "client": None}
+                answered = made.app.answer_at_once(
+                    scope, path, body, lambda *sent: told.append(sent)
+                )
+                assert (answered, told[0][0]) == (True, status)
+            assert len(made.records()) == 3
 
     run(check)
 

@@ -88,6 +88,7 @@ class MlflowProtocol:
         if asked is None:
             codec = self._service.desk.codec
             asked = await aside(lambda: _ask(request.body, kind, codec), len(request.body))
+        request.asks = None
         return _answer(await self._service.predict(asked, request))
 
     def invocations_at_once(self, request: Request) -> Answer | None:
