@@ -43,13 +43,13 @@ def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
 def test_a_training_leaves_time_for_what_follows(hands: Hands) -> None:
     allowance = Allowance(clock.monotonic(), clock.processor())
     hands.now += 2.0
-    assert allowance.training_ends(BUDGET) == 1_000 + BUDGET - 8 - 2
+    assert allowance.training_ends(BUDGET) == 1_000 + BUDGET - 8.5 - 2
 
 
 def test_many_rows_take_longer_afterwards(hands: Hands) -> None:
     allowance = Allowance(clock.monotonic(), clock.processor())
-    few, many = (allowance.training_ends(BUDGET, rows) for rows in (1_000, 500_000))
-    assert few - many == pytest.approx(4.99)
+    few, many = (allowance.training_ends(BUDGET, rows) for rows in (10_000, 500_000))
+    assert few - many == pytest.approx(2.5)
     assert allowance.training_ends(BUDGET) == many, "a further rung knows them too"
 
 
@@ -64,7 +64,7 @@ def test_the_least_share_is_granted_once(hands: Hands) -> None:
 
 def test_what_judging_took_before_it_will_take_again(hands: Hands) -> None:
     allowance = Allowance(clock.monotonic(), clock.processor())
-    assert allowance.training_ends(BUDGET) == 1_000 + BUDGET - 8
+    assert allowance.training_ends(BUDGET) == 1_000 + BUDGET - 8.5
     allowance.judging = 30.0
     assert allowance.training_ends(BUDGET) == 1_000 + BUDGET - 30
 
