@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from ratchet.config.fields import FieldNode, walk
 from ratchet.errors import RatchetError
 from ratchet.project import ProjectSettings
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n\n"
 
 
@@ -133,17 +135,69 @@ def _option(parameter: Any) -> str:
 
 
 def errors() -> str:
-    """The tree of errors."""
+    """The tree of errors, and the code of every case."""
     lines = [
         "# Errors\n",
-        "Every error says what happened, why, what to do and where. Programs read `code`.\n",
+        (
+            "Every error says what happened, why, what to do and where. Programs read the exit "
+            "code, which gives the class, and `code`, which gives the case. An error without a "
+            "code of its own has that of its class.\n"
+        ),
         "| class | code | exit code | means |",
         "|---|---|---|---|",
     ]
     for kind in _tree(RatchetError):
         first = (kind.__doc__ or "").splitlines()[0]
         lines.append(f"| `{kind.__name__}` | `{kind.code}` | {kind.exit_code} | {_cell(first)} |")
+    lines += [
+        "\n## Codes of cases\n",
+        (
+            "Where a code has more than one class, the exit code tells which. What exits with 4 as "
+            "a setting exits with 2 when the command line gave it. `…` stands for a role, such as "
+            "`time`. What the server refuses has a `code` in its problem document too, with an "
+            "HTTP status instead of an exit code.\n"
+        ),
+        "| code | exit code | class |",
+        "|---|---|---|",
+    ]
+    for code, classes in _cases():
+        exits = ", ".join(map(str, sorted({kind.exit_code for kind in classes})))
+        names = ", ".join(f"`{name}`" for name in sorted(kind.__name__ for kind in classes))
+        lines.append(f"| `{code}` | {exits} | {names} |")
     return NOTE + "\n".join(lines) + "\n"
+
+
+def _cases() -> list[tuple[str, set[type[RatchetError]]]]:
+    """Each code that the sources write where they make an error, with the error's classes."""
+    kinds = {kind.__name__: kind for kind in _tree(RatchetError)}
+    found: dict[str, set[type[RatchetError]]] = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func).rpartition(".")[2]
+                given = [word.value for word in node.keywords if word.arg == "code"]
+            elif isinstance(node, ast.ClassDef) and node.bases and node.name not in kinds:
+                name = ast.unparse(node.bases[0])
+                given = [
+                    line.value
+                    for line in node.body
+                    if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "code"
+                ]
+            else:
+                continue
+            for code in filter(None, map(_code, given)):
+                if name in kinds:
+                    found.setdefault(code, set()).add(kinds[name])
+    return sorted(found.items())
+
+
+def _code(value: ast.expr) -> str:
+    """A code as it is written, ``…`` for what only running tells; empty if nothing is written."""
+    if isinstance(value, ast.Constant):
+        return str(value.value)
+    if isinstance(value, ast.JoinedStr):
+        return "".join(_code(part) or "…" for part in value.values)
+    return ""
 
 
 def _tree(kind: type[RatchetError]) -> Iterator[type[RatchetError]]:

@@ -93,12 +93,21 @@ def test_what_cannot_be_compared_is_refused(
     ledger: Ledger, changes: dict[str, Any], error: type[Exception], code: str
 ) -> None:
     before = ledger.traffic()
-    with pytest.raises(error) as caught:
-        ledger.begin_experiment(replace(TRIAL, **changes))
-    if code != "no_version":
-        assert caught.value.name == code  # type: ignore[attr-defined]
+    for attempt in (ledger.rehearse_experiment, ledger.begin_experiment):
+        with pytest.raises(error) as caught:
+            attempt(replace(TRIAL, **changes))
+        if code != "no_version":
+            assert caught.value.name == code  # type: ignore[attr-defined]
     assert ledger.traffic() == before
     assert ledger.experiments() == ()
+
+
+def test_a_rehearsal_keeps_nothing(ledger: Ledger) -> None:
+    before = ledger.traffic(), ledger.events()
+    ledger.rehearse_experiment(TRIAL)
+    assert (ledger.traffic(), ledger.events()) == before
+    assert ledger.experiments() == ()
+    assert ledger.begin_experiment(TRIAL).open
 
 
 def test_a_forced_one_may_begin_and_a_name_is_used_once(ledger: Ledger) -> None:

@@ -41,6 +41,17 @@ def test_project_files_in_the_docs_are_valid(page):
         ProjectSettings.model_validate(parse_value(block, page.name))
 
 
+def test_the_codes_of_errors_are_listed_with_their_exit_codes():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    assert "| `no_version` | 2 | `UsageError` |" in page
+    assert "| `port_taken` | 5 | `ConflictError` |" in page
+    assert "| `log_full` | 6 | `StorageError` |" in page
+    assert "| `no_champion` | 2, 5 | `ConflictError`, `UsageError` |" in page
+    for source in (ROOT / "src").rglob("*.py"):
+        for code in re.findall(r"\bcode=\"(\w+)\"", source.read_text(encoding="utf-8")):
+            assert f"| `{code}` | " in page, f"{source.name}: the code {code} is not documented"
+
+
 def test_every_field_of_a_run_is_documented():
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     run = Run(run_id="r", outcome="skipped", reason="x", trigger="manual", seconds=0.0)

@@ -326,6 +326,11 @@ SETTINGS: dict[str, tuple[str | bytes, int, tuple[str, ...]]] = {
         4,
         ("suport", "support"),
     ),
+    "pinned column not there": (
+        SMALL.replace("  id: customer", "  columns: {suport: string}\n  id: customer"),
+        4,
+        ("suport", "support", "ratchet.yaml:"),
+    ),
     "unknown format": (SMALL.replace("data.csv", "data.xlsx"), 4, ("xlsx", "csv", "parquet")),
 }
 

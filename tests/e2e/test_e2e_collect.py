@@ -79,6 +79,8 @@ def test_labels_that_come_back_are_trained_on(driver: Driver, project: Path) -> 
     log(project, [served for served, _ in given])
     log(project, [say(served.id, label) for served, label in given[:200]])
 
+    # What waits in the log counts, too.
+    assert ask("data", "labels")["predictions"] == 300
     done = ask("data", "collect")
     assert (done["change"], done["version"], done["rows"]) == ("created", 0, 200)
     assert (done["added"], done["unmatched"], done["notes"]) == (200, 0, [])

@@ -200,7 +200,7 @@ def test_a_model_over_the_budget_is_passed_over(
     train = folder / ".ratchet" / "runs" / data["run_id"] / "train" / "facts.json"
     (passed_over,) = json.loads(train.read_text())["passed_over"]
     assert passed_over.startswith("random_forest: the bundle takes")
-    assert "more than 40 KB" in passed_over
+    assert "more than 40 kB" in passed_over
     told = next(step["detail"] for step in data["steps"] if step["name"] == "train")
     assert passed_over in told
     assert passed_over in Path(data["report"]).read_text(encoding="utf-8")

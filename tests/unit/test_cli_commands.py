@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
@@ -34,6 +35,73 @@ def test_help_in_front_is_about_all_commands(
 ) -> None:
     assert _invoke(arguments) == 0
     assert {"init", "rollout", "audit"} <= set(capsys.readouterr().out.split())
+
+
+def test_init_does_not_choose_between_two_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("a,b\n1,yes\n2,no\n3,yes\n")
+    asked = ["init", "--data", str(data), "--target", "b", "--project", str(tmp_path / "bar")]
+    assert _invoke([*asked, str(tmp_path / "foo")]) == 2
+    told = capsys.readouterr().err
+    assert "Two folders are named" in told
+    assert not list(tmp_path.glob("*/ratchet.yaml"))
+    assert _invoke([*asked, str(tmp_path / "foo" / ".." / "bar")]) == 0
+    assert (tmp_path / "bar" / "ratchet.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("group", "members"),
+    [
+        ("config", "show, explain"),
+        ("keys", "create, list, revoke"),
+        ("audit", "verify, log"),
+        ("data", "compact, collect, labels\n"),
+        ("incident", "open, close\n"),
+        ("experiment", "create, show, list, advance, stop, apply\n"),
+    ],
+)
+def test_a_group_without_a_subcommand_asks_which(
+    group: str, members: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _invoke([group]) == 2
+    said = capsys.readouterr()
+    assert "Usage: " in said.out
+    assert f"error: Say which: {members}" in said.err
+    assert f"{group} --help`" in said.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "fix"),
+    [
+        (["--data", "nofile.csv", "--target", "b"], "Correct --data"),
+        (["--data", "{data}", "--target", "key"], "Name another column with --target"),
+    ],
+)
+def test_init_names_the_option_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str], fix: str
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("key,b\n" + "".join(f"C{n},{n % 2}\n" for n in range(200)))
+    words = [word.format(data=data) for word in asked]
+    assert _invoke(["init", str(tmp_path), *words]) in (2, 3)
+    told = capsys.readouterr().err
+    assert fix in told
+    assert "data.source" not in told
+    assert "data.target" not in told
+
+
+@pytest.mark.parametrize("option", [["--port", "99999"], ["--workers", "0"]])
+def test_serve_names_the_option_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    (tmp_path / "ratchet.yaml").write_text(
+        "project: p\ndata: {source: {type: csv, path: data.csv}, target: b}\n"
+    )
+    assert _invoke(["serve", "--project", str(tmp_path), *option]) == 4
+    told = capsys.readouterr().err
+    assert told.rstrip().endswith(f"at  {option[0]}")
 
 
 LOST = """

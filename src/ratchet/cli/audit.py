@@ -42,15 +42,19 @@ def verify(
         report = ledger.verify_chain()
         last = ledger.newest_event()
         problems = [{"seq": item.seq, "why": item.why} for item in report.breaks]
+        expected: dict[str, Any] | None = None
         if expect is not None:
             seq, digest = _expected(expect)
             found = ledger.events(after=seq - 1, limit=last - seq + 1) if seq <= last else ()
-            if not found or found[0].seq != seq or not found[0].hash.startswith(digest):
+            fits = bool(found) and found[0].seq == seq and found[0].hash.startswith(digest)
+            expected = {"seq": seq, "hash": digest, "fits": fits}
+            if not fits:
                 problems.append({"seq": seq, "why": "it is not the event that was seen before"})
     body = {
         "intact": not problems,
         "events": report.events,
         "anchor": f"{last}:{report.head}",
+        "expected": expected,
         "problems": problems,
     }
 
@@ -64,6 +68,10 @@ def verify(
             )
         if not problems:
             console.print(f"{report.events} events, every hash fits.")
+            if expected is not None:
+                console.print(
+                    f"The expected anchor fits: event {expected['seq']} is the one seen before."
+                )
             console.print(Text(f"anchor {body['anchor']}"), soft_wrap=True)
             console.print("Keep the anchor elsewhere; check it with --expect.", style="dim")
 
@@ -104,7 +112,12 @@ def log(
         and (after is None or event.at >= after)
     ][-limit:]
     body = {"events": [_event_json(event) for event in wanted]}
-    return Answer(body, lambda console: _print(console, wanted))
+    parts = ((" of kind", kind), (" of run", run), (" since", since))
+    asked = "".join(f"{word} {value}" for word, value in parts if value is not None)
+    hidden = any(after is None or event.at >= after for event in found)
+    nothing = f"No {'decision' if hidden else 'event'}{asked}"
+    nothing += ", but other events: see them with --all." if hidden else "."
+    return Answer(body, lambda console: _print(console, wanted, nothing))
 
 
 def _expected(text: str) -> tuple[int, str]:
@@ -136,14 +149,14 @@ def _event_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _print(console: Console, events: list[Event]) -> None:
+def _print(console: Console, events: list[Event], nothing: str) -> None:
     from rich.text import Text
 
     from ratchet.cli.tables import plain_table
     from ratchet.ledger.decisions import tell_event
 
     if not events:
-        console.print("No event of this kind.")
+        console.print(Text(nothing), soft_wrap=True)
         return
     table = plain_table("event", "at (UTC)", "kind", "who", "what", "evidence")
     for event in events:

@@ -121,6 +121,7 @@ def labels(
     project = options.load()
     moment = clock.now() if as_of is None else parse_moment(as_of)
     first = moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+    move_log(project)
     found = label_coverage(project.open_lake(), as_of=moment, since=first)
     return Answer(_coverage_json(found, moment), lambda console: _print_coverage(console, found))
 

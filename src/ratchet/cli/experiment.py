@@ -115,6 +115,8 @@ def create(
         name = name or _free_name(ledger, f"a{first}-b{second}")
         trial = Trial(name, first, second, 100.0 * split, metric, ends, rules, who(), reason, force)
         made = experimenting.plan(project, ledger, trial, days=days, margin=margin)
+        if dry_run:
+            ledger.rehearse_experiment(made.trial)
         found = None if dry_run else ledger.begin_experiment(made.trial)
     body = {
         "started": not dry_run,

@@ -47,8 +47,15 @@ def init(
 
     Nothing is overwritten. Every guess is printed and stands in the file, to be corrected.
     """
+    from ratchet.errors import UsageError
     from ratchet.pipeline.starting import Wishes, start_project
 
+    asked = options.project
+    if asked is not None and folder is not None and asked.resolve() != folder.resolve():
+        raise UsageError(
+            f"Two folders are named: {folder} and --project {asked}",
+            fix="name one of them",
+        )
     wishes = Wishes(
         data=data,
         target=target,

@@ -73,17 +73,24 @@ def revoke(
     """End an API key for good. A server that runs refuses it within `serving.poll`."""
     project = options.load()
     with project.open_ledger(create=False) as ledger:
+        before = {each.key_id for each in ledger.api_keys() if not each.live}
         revoked = ledger.revoke_key(key, by=_who())
         left = sum(each.live for each in ledger.api_keys())
+    already = revoked.key_id in before
 
     def show(console: Console) -> None:
         from rich.text import Text
 
-        console.print(Text(f"Key {revoked.key_id} ({revoked.name}) opens nothing any more"))
+        named = f"Key {revoked.key_id} ({revoked.name})"
+        if already:
+            at = f"{revoked.revoked:%Y-%m-%d %H:%M:%S} UTC by {revoked.revoked_by}"
+            console.print(Text(f"{named} was revoked already, at {at}"), soft_wrap=True)
+            return
+        console.print(Text(f"{named} opens nothing any more"))
         if not left:
             console.print("It was the last one: nobody can call the server until there is another.")
 
-    return Answer({**_key_json(revoked), "live_keys": left}, show)
+    return Answer({**_key_json(revoked), "already": already, "live_keys": left}, show)
 
 
 def _key_json(key: Key) -> dict[str, Any]:

@@ -150,4 +150,7 @@ def _invoke(arguments: list[str]) -> int:
 def _usage(error: TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     message = getattr(error, "format_message", error.__str__)()
+    if not message and context is not None:
+        # A group without a subcommand: its help was printed, and the error has no words.
+        message = f"Say which: {', '.join(context.command.list_commands(context))}"
     return UsageError(message, fix=f"see `{context.command_path if context else 'ratchet'} --help`")

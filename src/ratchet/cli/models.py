@@ -186,6 +186,7 @@ def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
     from ratchet.pipeline.bundles import require_bundle
     from ratchet.registry.plans import explain
     from ratchet.registry.promotion import apply, reconcile
+    from ratchet.rollout.meanwhile import end_overtaken
 
     project = options.load()
     behind = ""
@@ -199,6 +200,7 @@ def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
             require_bundle(project, ledger, plan.version)
         if not (dry_run or plan.refusal):
             apply(plan, ledger, None)
+            end_overtaken(ledger)
             try:
                 reconcile(ledger, project.open_tracking())
             except EnvironmentFault as error:

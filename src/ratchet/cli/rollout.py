@@ -110,12 +110,15 @@ def clear(
 
 def _change(options: Options, make_plan: Any, dry_run: bool) -> Answer:
     from ratchet.registry.traffic import apply_split
+    from ratchet.rollout.meanwhile import end_overtaken
 
     project = options.load()
     # No lease: weights must move while a run trains, and the record itself refuses a stale plan.
     with project.open_ledger(create=False) as ledger:
         plan: TrafficPlan = make_plan(ledger)
         found = plan.before if dry_run else apply_split(plan, ledger)
+        if not dry_run:
+            end_overtaken(ledger)
     lines = plan.lines()
     body = {
         "applied": not dry_run and not plan.empty,

@@ -12,6 +12,7 @@ import typer
 
 from ratchet.cli.health import pulse_of
 from ratchet.cli.output import Answer, Options, command, write_json
+from ratchet.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,12 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     more = tuple(f"serving.{key}={value}" for key, value in given.items() if value is not None)
     options.assignments += more
-    project = options.load()
+    options_of = {f"--set serving.{key}": f"--{key}" for key in given if given[key] is not None}
+    try:
+        project = options.load()
+    except ConfigError as error:
+        error.where = options_of.get(error.where, error.where)
+        raise
     from ratchet.serving.server import Plan
     from ratchet.serving.server import serve as run
 

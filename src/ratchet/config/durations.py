@@ -29,7 +29,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_size(text: str) -> int:
-    """``"50MB"`` as 50,000,000 bytes. Units: B, KB, MB, GB (powers of 1000), KiB, MiB, GiB.
+    """``"50MB"`` as 50,000,000 bytes. Units: B, kB, MB, GB (powers of 1000), KiB, MiB, GiB.
 
     Raises:
         ValueError: not a number and a known unit, or nothing above zero.
@@ -37,7 +37,7 @@ def parse_size(text: str) -> int:
     match = _FORM.match(text)
     unit = match.group(2).upper() if match else ""
     if match is None or unit not in _BYTES:
-        raise ValueError(f"{text!r} is no size: write a number and one of B, KB, MB, GB")
+        raise ValueError(f"{text!r} is no size: write a number and one of B, kB, MB, GB")
     size = int(float(match.group(1)) * _BYTES[unit])
     if size <= 0:
         raise ValueError(f"{text!r} is no size: it must be more than zero")

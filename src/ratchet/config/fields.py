@@ -111,17 +111,23 @@ def _find(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo | None
 
 def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> tuple[str, ...]:
     """The keys known inside the section at ``path``; empty where any key may stand."""
+    section = section_at(model, path)
+    return () if section is None else keys_of(section)
+
+
+def section_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+    """The section at ``path``; None where there is none."""
     current: type[BaseModel] | None = model
     for part in path:
         if current is None:
-            return ()
+            return None
         if isinstance(part, int):
             continue
         field = field_of(current, part)
         if field is None:
             continue  # a free key of a dictionary of sections
         current, _ = nested_model(field.annotation)
-    return keys_of(current) if current is not None else ()
+    return current
 
 
 def resolve_key(

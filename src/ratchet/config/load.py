@@ -15,7 +15,15 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ratchet.config.fields import is_replaced, is_secret, known_keys, resolve_key, section_names
+from ratchet.config.fields import (
+    field_of,
+    is_replaced,
+    is_secret,
+    known_keys,
+    resolve_key,
+    section_at,
+    section_names,
+)
 from ratchet.config.secrets import masked
 from ratchet.config.suggest import hint
 from ratchet.config.yaml import KeyPath, Place, parse_value, read_yaml
@@ -233,10 +241,31 @@ def _said(problem: ErrorDetails, model: type[BaseModel], path: Sequence[str | in
             keys = ", ".join(known_keys(model, path))
             return f"it should be a mapping of {keys}" if keys else "it should be a mapping"
         case "string_type":
+            unit = _with_unit(problem["input"], model, path)
+            if unit:
+                return f"write a number and its unit, such as {unit}"
             return "it should be text; what looks like a number goes into quotes"
         case "literal_error":
             return f"it should be {problem['ctx']['expected']}"
     return problem["msg"].removeprefix("Value error, ")
+
+
+def _with_unit(got: Any, model: type[BaseModel], path: Sequence[str | int]) -> str:
+    """An example of what the key takes when it is a duration or a size; else empty."""
+    section = section_at(model, path[:-1])
+    if section is None or not isinstance(got, int | float) or isinstance(got, bool):
+        return ""
+    key = path[-1]
+    try:
+        section.model_validate({key: str(got)})
+    except ValidationError as error:
+        told = " ".join(each["msg"] for each in error.errors() if each["loc"] == (key,))
+        field = field_of(section, str(key))
+        usual = None if field is None else field.default
+        for word, example in (("is no duration", "30m"), ("is no size", "50MB")):
+            if word in told:
+                return usual if isinstance(usual, str) else example
+    return ""
 
 
 def _is_internal(part: Any) -> bool:

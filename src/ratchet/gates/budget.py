@@ -110,7 +110,7 @@ def show_seconds(value: float) -> str:
 
 def show_bytes(value: float) -> str:
     """``50_000_000`` as ``50 MB``."""
-    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
+    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:.0f} B"

@@ -191,10 +191,11 @@ def _meaning(found: Comparison, made: Decision) -> str:
     if made.verdict == "superior":
         return "proven better"
     if made.verdict == "worse":
-        return "proven worse"
+        within = (made.lower or 0.0) > made.limit
+        return "proven worse" + (f", though by less than {-made.limit:g}" if within else "")
     if made.verdict == "non_inferior":
         proven = f"proven not worse by {-made.limit:g} or more"
-        return proven if made.passed else f"{proven}, but it did no better than the champion"
+        return proven if made.passed else f"{proven}, but {_shortfall(found, made)}"
     if found.reason:
         return found.reason
     if (made.difference or 0.0) < 0 and made.limit == 0:
@@ -202,3 +203,10 @@ def _meaning(found: Comparison, made: Decision) -> str:
     wanted = "better" if made.limit == 0 else f"no worse than by {-made.limit:g}"
     enough = f": about {made.rows_needed:,} test rows would be enough" if made.rows_needed else ""
     return f"not proven {wanted}{enough}"
+
+
+def _shortfall(found: Comparison, made: Decision) -> str:
+    """Why a model within the margin does not pass: its value is not the champion's at least."""
+    side = "below" if find_metric(found.metric).sign > 0 else "above"
+    amount = f"about {-made.shown:.4f}" if made.shown else "a little"
+    return f"{amount} {side} the champion's value, and not proven better"

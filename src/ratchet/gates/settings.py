@@ -91,7 +91,11 @@ class BudgetSettings(Section):
         description="Time to score one row, that 95 of 100 calls stay within: ms, s.",
     )
     size: str | None = Field(
-        default="50MB", description="Size of the bundle's files together: KB, MB, GB."
+        default="50MB",
+        description=(
+            "Size of the bundle's files together: kB, MB, GB. profile.bin is not counted, as no "
+            "server reads it."
+        ),
     )
     memory: str | None = Field(
         default="500MB",

@@ -91,6 +91,13 @@ class Database:
         self.engine.dispose()
 
 
+class NoLedgerError(StorageError):
+    """Nothing has run in the project yet: no fault of the disk, and no reason to look at it."""
+
+    code = "no_ledger"
+    exit_code = 2
+
+
 def open_database(url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Database:
     """Open ``sqlite:////absolute/file.db`` or ``postgresql://user:password@host/database``.
 
@@ -121,12 +128,11 @@ def _open_sqlite(path: Path, create: bool, busy_seconds: float) -> Database:
     try:
         if not path.exists():
             if not create:
-                raise StorageError(
+                raise NoLedgerError(
                     f"There is no ledger at {place}",
                     why="nothing has run in this project yet",
                     fix="start with `ratchet run`",
                     where=place,
-                    code="no_ledger",
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -105,14 +105,15 @@ def revoke_key(tx: Transaction, key_id: str, *, by: str) -> Key:
 
 
 def get_key(connection: Connection, project: str, key_id: str) -> Key:
-    """One key by its public part, or the live one of this name.
+    """One key by its public part, or by its name: the live one, else the last one revoked.
 
     Raises:
         UsageError: there is none (code ``no_key``).
     """
     known = list_keys(connection, project)
-    named = [key for key in known if key.live and key.name == key_id]
-    for key in (*(key for key in known if key.key_id == key_id), *named):
+    named = [key for key in known if key.name == key_id]
+    # At most one is live, and it is the newest: a name is free again once its key is revoked.
+    for key in (*(key for key in known if key.key_id == key_id), *reversed(named)):
         return key
     raise UsageError(f"There is no key `{key_id}`", fix="ratchet keys list", code="no_key")
 

@@ -39,7 +39,7 @@ from ratchet.ledger.runs import Outcome, Run
 from ratchet.ledger.splitting import Split
 from ratchet.ledger.tables import plain
 from ratchet.ledger.traffic import Arm, Kind, Traffic
-from ratchet.ledger.writer import LedgerWriter, written
+from ratchet.ledger.writer import LedgerWriter, rehearsed, written
 
 
 def open_ledger(
@@ -99,6 +99,7 @@ class Ledger(LedgerWriter):
     link_version = written(versions.link_version)
     note_evidence = written(rollout_steps.note_evidence)
     begin_experiment = written(experiment_steps.begin_experiment)
+    rehearse_experiment = rehearsed(experiment_steps.begin_experiment)
     note_findings = written(experiment_steps.note_findings)
     note_serving = written(health.note_health)
     note_problems = written(health.note_problems)

@@ -94,3 +94,16 @@ def written(
             return change(tx, *args, **kwargs)
 
     return method
+
+
+def rehearsed(
+    change: Callable[Concatenate[Transaction, P], object],
+) -> Callable[Concatenate[LedgerWriter, P], None]:
+    """A change as a method of the ledger that raises what the change would, and keeps nothing."""
+
+    def method(ledger: LedgerWriter, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        with ledger._write() as tx:
+            change(tx, *args, **kwargs)
+            tx.connection.rollback()
+
+    return method

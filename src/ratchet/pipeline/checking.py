@@ -51,7 +51,9 @@ def check_table(
     from ratchet.checks.run import run_suite
 
     settings, data = project.settings.checks, project.settings.data
-    _refuse_misspelt(project, frame.collect_schema().names())
+    columns = frame.collect_schema().names()
+    _refuse_misspelt(project, columns)
+    _refuse_misspelt_kinds(project, columns, expected)
     suite = parse_suite(settings.expectations, where=_place(project))
     builtin = run_builtin(
         frame, data=data, settings=settings, now=now, expected=expected, modified=modified
@@ -88,6 +90,29 @@ def _refuse_misspelt(project: Project, columns: Sequence[str]) -> None:
                 f"data.exclude names `{name}`, and the data has no such column",
                 fix=f"did you mean `{near}`?",
                 where=project.origins.nearest(("data", "exclude")),
+                code="column_missing",
+            )
+
+
+def _refuse_misspelt_kinds(
+    project: Project, columns: Sequence[str], expected: TableSchema | None
+) -> None:
+    """A column must not lose its kind because of a typing error.
+
+    One that the last good table had is no error here: the source lost it, and the checks say so.
+    One that is near no column without a kind is let pass, as in ``_refuse_misspelt``.
+    """
+    kinds = project.settings.data.columns
+    free = [name for name in columns if name not in kinds]
+    for name in kinds:
+        if name in columns or (expected is not None and name in expected):
+            continue
+        near = nearest(name, free)
+        if near is not None:
+            raise ConfigError(
+                f"data.columns names `{name}`, and the data has no such column",
+                fix=f"did you mean `{near}`?",
+                where=project.origins.nearest(("data", "columns", name)),
                 code="column_missing",
             )
 

@@ -13,6 +13,7 @@ from ratchet.monitoring.vitals import show_span
 from ratchet.pipeline.bundles import require_bundle
 from ratchet.pipeline.store import storing
 from ratchet.rollout import approval, drive
+from ratchet.rollout.meanwhile import end_overtaken
 
 if TYPE_CHECKING:
     from ratchet.alerts.messages import Message
@@ -44,6 +45,7 @@ def begin(
             settings say; it gives way to any other version that a run wants to serve.
     """
     require_bundle(project, ledger, version)
+    end_overtaken(ledger)
     settings = project.settings.rollout
     rules = dict(settings.rules)
     if only_looks:

@@ -44,26 +44,39 @@ def find_version(project: Project, name: str) -> Version:
     Raises:
         UsageError: there is none.
     """
+    if not name.isdecimal() and name not in ALIASES:
+        raise UsageError(
+            f"There is no model `{name}`",
+            fix=f"use {', '.join(ALIASES)} or a version's number",
+            code="no_model",
+        )
     if project.settings.storage.ledger == "sqlite" and not (project.state / "ledger.db").exists():
-        raise _nothing(name)
+        raise _nothing(project, name)
     with project.open_ledger(create=False) as ledger:
         if name.isdecimal():
             return ledger.version(int(name))
-        if name not in ALIASES:
-            raise UsageError(
-                f"There is no model `{name}`",
-                fix=f"use {', '.join(ALIASES)} or a version's number",
-                code="no_model",
-            )
         for alias in ALIASES:
             if alias == name and (found := ledger.current(alias)) is not None:  # type: ignore[arg-type]
                 return found
-    raise _nothing(name)
+    raise _nothing(project, name)
 
 
-def _nothing(name: str) -> UsageError:
+def _nothing(project: Project, name: str) -> UsageError:
+    if name.isdecimal():
+        return UsageError(
+            f"There is no version {name} of {project.name}",
+            why="the project has no versions yet",
+            fix="train one with `ratchet run`",
+            code="no_version",
+        )
+    if name == "champion":
+        return UsageError(
+            "There is no champion yet", fix="train one with `ratchet run`", code="no_model"
+        )
     return UsageError(
-        f"There is no {name} yet", fix="train one with `ratchet run`", code="no_model"
+        f"No version has the alias {name}",
+        fix=f"ratchet promote VERSION --alias {name} (`ratchet models` lists the versions)",
+        code="no_model",
     )
 
 
@@ -85,7 +98,7 @@ def score_file(
         reasons: how many reasons each row gets, in words and with the effect on its score.
 
     Raises:
-        UsageError: no such model, or an output of another format.
+        UsageError: no such model or folder, or an output of another format.
         DataError: the rows cannot be scored; nothing is left at ``out`` then.
     """
     from ratchet.packaging.model import Model
@@ -93,6 +106,12 @@ def score_file(
     if out is not None and out.resolve() == data.resolve():
         raise UsageError(
             f"{out.name} is the file to be scored itself", fix="name another file with --out"
+        )
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(
+            f"The folder {out.parent} does not exist",
+            fix="make it, or choose another --out",
+            code="no_folder",
         )
     version = find_version(project, model)
     loaded = Model.load(project.state / version.bundle_path)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ratchet.config.load import load_settings
-from ratchet.errors import ConfigError, ConflictError, UsageError
+from ratchet.errors import ConfigError, ConflictError, DataError, UsageError
 from ratchet.pipeline.checking import read_all
 from ratchet.pipeline.project_file import Draft, render
 from ratchet.pipeline.store import storing, write_atomic
@@ -137,7 +137,8 @@ def _look(data: str, root: Path) -> _Table:
         frame = read_all(opened)
     except ConfigError as error:
         # It was the command line that named the file, not a project file.
-        raise UsageError(error.what, why=error.why, fix=error.fix, code=error.name) from None
+        fix = error.fix.replace("data.source.path", "--data")
+        raise UsageError(error.what, why=error.why, fix=fix, code=error.name) from None
     known = {column.name: column.kind for column in opened.schema().columns}
     return _Table(source, kinds or known, frame, tuple(notes))
 
@@ -162,7 +163,12 @@ def _roles(table: _Table, wishes: Wishes) -> tuple[Suggestion, list[str]]:
 
     from ratchet.data.suggest import suggest_roles
 
-    guessed = suggest_roles(table.frame, wishes.target)
+    try:
+        guessed = suggest_roles(table.frame, wishes.target)
+    except DataError as error:
+        error.fix = error.fix.replace("in data.target", "with --target")
+        error.where = error.where.replace("data.target", "--target")
+        raise
     notes = list(guessed.notes)
     if wishes.id is not None:
         guessed = replace(guessed, id=_chosen(wishes.id))

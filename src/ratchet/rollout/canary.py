@@ -263,7 +263,11 @@ def _waits(
         yield f"{_time(left)} to go"
     needed = fewest_requests(evidence, rules["minimum"])
     if evidence.requests < needed:
-        yield f"{evidence.requests:,} of {needed:,} requests"
+        # What is younger may still be on its way into the lake.
+        yield (
+            f"{evidence.requests:,} of {needed:,} requests to both versions by "
+            f"{evidence.until:%H:%M} UTC"
+        )
     labels = int(evidence.quality.chosen.sum()) + len(evidence.quality.paired)
     if labels < rules["labels"]:
         unequal = labels_differ(evidence.quality)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ratchet.errors import ConflictError, EnvironmentFault, UsageError
 from ratchet.ledger.rollouts import BEFORE, Begin, Move, Rollout, Strategy
-from ratchet.rollout.meanwhile import LOOP, overtaken, put_back
+from ratchet.rollout.meanwhile import FASTER, LOOP, overtaken, put_back
 
 if TYPE_CHECKING:
     from ratchet.alerts.settings import Occasion
@@ -127,7 +127,7 @@ def advance(
         else:
             step = _look(ledger, rollout, lake, classes, now, tell)
     except ConflictError as error:
-        if error.name not in ("rollout_moved", "traffic_changed", "champion_changed"):
+        if error.name not in FASTER:
             raise
         return None  # whoever was faster is seen by the next call
     return step if not step.changed else replace(step, behind=show_aliases(ledger, registry))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from ratchet.errors import ConflictError
 from ratchet.ledger.rollouts import Move, Rollout
 
 if TYPE_CHECKING:
     from ratchet.ledger.reader import LedgerReader
+    from ratchet.ledger.store import Ledger
 
+FASTER: Final = ("rollout_moved", "traffic_changed", "champion_changed")
+"""Names of the conflicts that say that somebody else took a step meanwhile."""
 LOOP: Final = "rollout"
 """Who acts when nobody does by hand."""
 APART: Final = timedelta(minutes=5)
@@ -33,6 +37,24 @@ def overtaken(ledger: LedgerReader, rollout: Rollout) -> Move | None:
     told = "nothing serves" if traffic is None else f"by {traffic.by}: {traffic.reason}"
     reason = f"what serves was changed {told}"
     return _move(rollout, reason, status="aborted", share=0.0, serves="clear")
+
+
+def end_overtaken(ledger: Ledger) -> Rollout | None:
+    """End a rollout under which somebody changed what serves: now, not with the next look.
+
+    Returns:
+        The rollout that ended; None where none was overtaken, or somebody else saw it first.
+    """
+    rollout = ledger.live_rollout()
+    move = None if rollout is None else overtaken(ledger, rollout)
+    if move is None:
+        return None
+    try:
+        return ledger.move_rollout(move)
+    except ConflictError as error:
+        if error.name not in FASTER:
+            raise
+        return None
 
 
 def put_back(rollout: Rollout, now: datetime) -> Move | None:

@@ -149,7 +149,7 @@ class Codec:
         except msgspec.ValidationError as error:
             return self._decode_slowly(body, most, error)
         except UNREADABLE as error:
-            raise not_json(error) from None
+            raise not_json(error, body) from None
         if raw.id is not UNSET or raw.ids is not UNSET:
             return self._decode_slowly(body, most)
         if raw.record is not UNSET:
@@ -260,7 +260,7 @@ class Codec:
                 422, "wrong_type", "A value cannot be read", why=words_of(told), field=path_of(told)
             ) from None
         except UNREADABLE as error:
-            raise not_json(error) from None
+            raise not_json(error, body) from None
         if not isinstance(raw, dict):
             raise ProblemError(422, "wrong_type", "The body must be an object", fix=_FORMS)
         unknown = [name for name in raw if name not in ("record", "records", "id", "ids")]

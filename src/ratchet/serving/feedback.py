@@ -71,7 +71,7 @@ def read_feedback(
         single = False
         items = _decode_many(body, first)
     except UNREADABLE as error:
-        raise not_json(error) from None
+        raise not_json(error, body) from None
     at = clock.micros()
     records = []
     for place, item in enumerate(items):
@@ -98,7 +98,7 @@ def _decode_many(body: bytes, first: msgspec.ValidationError) -> list[Told]:
             'or a list of such objects as {"feedback": […]}',
         ) from None
     except UNREADABLE as error:
-        raise not_json(error) from None
+        raise not_json(error, body) from None
 
 
 def _record(item: Told, label: Label, at: int, where: str, privacy: Privacy) -> Feedback:

@@ -21,6 +21,9 @@ LOWEST, HIGHEST = -(2**63), 2**63 - 1
 LONGEST_ID = 500
 """Characters of an id: what feedback may name an entity by."""
 
+MOST_NAMED = 20
+"""Missing columns that a problem names; the others are counted."""
+
 _LARGEST = 2**1024 - 2**970  # the largest float64
 _ARTICLE: Final[dict[str, str]] = {
     "integer": "a whole number of at most 64 bits",
@@ -81,13 +84,7 @@ class Inspection:
             if each.name in record:
                 values[f"c{place}"] = self._value(record[each.name], each, where)
             elif each.required:
-                raise ProblemError(
-                    422,
-                    "missing_column",
-                    f'The column "{each.name}" is missing',
-                    field=f"{where}.{each.name}",
-                    fix="send every column of the model; null says that a value is missing",
-                )
+                raise self._missing(record, where)
         for place, name in enumerate(self._also, len(self._columns)):
             if name in record:
                 values[f"c{place}"] = self._also_value(record[name], name, where)
@@ -131,6 +128,20 @@ class Inspection:
             case _:
                 pass
         raise wrong_value(each, where)
+
+    def _missing(self, record: Mapping[str, Any], where: str) -> ProblemError:
+        absent = [each.name for each in self._columns if each.required and each.name not in record]
+        told = ", ".join(f'"{name}"' for name in absent[:MOST_NAMED])
+        if len(absent) > MOST_NAMED:
+            told += f" and {len(absent) - MOST_NAMED} more"
+        several = len(absent) > 1
+        return ProblemError(
+            422,
+            "missing_column",
+            f"The columns {told} are missing" if several else f"The column {told} is missing",
+            field=f"{where}.{absent[0]}",
+            fix="send every column of the model; null says that a value is missing",
+        )
 
     def _unknown(self, name: Any, where: str) -> ProblemError:
         told = f"{name!s:.100}"

@@ -15,8 +15,10 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(.*)`")
 
 
-def not_json(error: Exception) -> ProblemError:
+def not_json(error: Exception, body: bytes) -> ProblemError:
     """400 for a body that cannot be read, without a word of it."""
+    if not body.strip():
+        return ProblemError(400, "not_json", "The body is empty", fix="send a JSON object")
     why = words_of(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
     if isinstance(error, RecursionError):
         why = "it is nested too deeply"

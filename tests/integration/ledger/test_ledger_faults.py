@@ -25,7 +25,7 @@ def url_of(path: Path) -> str:
 def test_no_ledger_yet(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no ledger") as caught:
         open_ledger(url_of(tmp_path / "state" / "ledger.db"), project="p", create=False)
-    assert caught.value.name == "no_ledger"
+    assert (caught.value.name, caught.value.exit_code) == ("no_ledger", 2)
     assert not (tmp_path / "state").exists()
 
 

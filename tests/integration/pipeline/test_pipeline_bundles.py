@@ -129,3 +129,30 @@ def test_a_run_that_makes_the_model_again_mends_its_bundle(project: Path, tmp_pa
     (place / "model.1.onnx").write_bytes(b"old")
     assert _keep_bundle(context) == place
     assert verify_bundle(place).digest == digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ended"),
+    [
+        (("promote", "3", *FORCED), ("promoted", 3)),
+        (("promote", "2", *FORCED), ("aborted", 2)),
+        (("rollout", "clear"), ("aborted", 1)),
+        (("rollback",), ("aborted", 2)),
+    ],
+)
+def test_what_changes_what_serves_ends_a_rollout_at_once(
+    project: Path, driver: Driver, arguments: tuple[str, ...], ended: tuple[str, int]
+) -> None:
+    """Nobody looks on here: no loop, and no `ratchet rollout advance`."""
+    start = ("rollout", "start", "3", "--force", "--strategy", "canary")
+    assert driver.ratchet(*start, cwd=project).code == 0
+    planned = driver.ratchet(*arguments, "--dry-run", cwd=project)
+    with opened(project).open_ledger() as ledger:
+        assert planned.code == 0, planned.out
+        assert ledger.rollouts()[0].status == "running"
+    assert driver.ratchet(*arguments, cwd=project).code == 0
+    with opened(project).open_ledger() as ledger:
+        (found,) = ledger.rollouts()
+        assert (found.status, champion(project)) == ended
+    if ended[1] != 3:
+        assert driver.ratchet(*start, cwd=project).code == 0

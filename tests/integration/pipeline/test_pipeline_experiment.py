@@ -174,11 +174,24 @@ def test_an_experiment_without_a_name_gets_one(folder: Path, driver: Driver) -> 
         assert stopped.code == 0, stopped.err
 
 
+def test_a_dry_run_refuses_what_a_watched_version_refuses(folder: Path, driver: Driver) -> None:
+    with opened(folder).open_ledger() as ledger:
+        now = ledger.traffic()
+        assert now is not None
+        ledger.set_traffic(
+            now.arms, kind="plain", shadow=(2,), by="me", reason="watched", expected_seq=now.seq
+        )
+    for more in ((), ("--dry-run",)):
+        done = driver.ratchet("experiment", "create", "x", "--b", "2", *more, "--json", cwd=folder)
+        assert (done.code, done.error["code"]) == (5, "traffic_split")
+
+
 def test_what_is_no_experiment_is_said_plainly(folder: Path, driver: Driver) -> None:
     for arguments, code in (
         (("show",), "no_experiment"),
         (("stop", "none"), "no_experiment"),
         (("create", "x", "--b", "champion"), "already_champion"),
+        (("create", "x", "--b", "1", "--dry-run"), "already_champion"),
         (("create", "x", "--b", "2", "--metric", "squared_error"), "unknown_metric"),
         (("create", "x", "--b", "2", "--window", "soon"), None),
     ):

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from ratchet.config.load import load_settings
 from ratchet.config.section import Section
 from ratchet.errors import ConfigError
+from ratchet.project import ProjectSettings
 
 
 class Inner(Section):
@@ -213,3 +214,30 @@ def test_where_this_or_that_may_stand_only_what_was_meant_is_told(tmp_path, text
     assert ("more after" in caught.value.what) == ("more after" in what)
     assert why in caught.value.why
     assert "Search" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "example"),
+    [
+        ("gates: {budget: {latency_p95: 5}}", "5ms"),
+        ("gates: {budget: {size: 50}}", "50MB"),
+        ("checks: {max_age: 2}", "30m"),
+        ("training: {memory: 6.5}", "50MB"),
+    ],
+)
+def test_a_number_without_its_unit_is_answered_with_one(tmp_path, section, example):
+    path = tmp_path / "ratchet.yaml"
+    path.write_text(f"project: p\ndata: {{source: {{type: csv, path: x}}, target: y}}\n{section}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(ProjectSettings, [(path, path.name)], {})
+    assert caught.value.why.split(", got ")[0] == f"write a number and its unit, such as {example}"
+    assert caught.value.where == "ratchet.yaml:3"
+
+
+@pytest.mark.parametrize("section", ["serving: {host: 5}", "gates: {budget: {size: true}}"])
+def test_other_texts_that_look_like_numbers_want_quotes(tmp_path, section):
+    path = tmp_path / "ratchet.yaml"
+    path.write_text(f"project: p\ndata: {{source: {{type: csv, path: x}}, target: y}}\n{section}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(ProjectSettings, [(path, path.name)], {})
+    assert "goes into quotes" in caught.value.why

@@ -101,7 +101,7 @@ def test_places_are_those_of_the_settings():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(12, "12 B"), (1500, "1.5 KB"), (5e7, "50 MB"), (2.5e9, "2.5 GB")]
+    ("value", "text"), [(12, "12 B"), (1500, "1.5 kB"), (5e7, "50 MB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes_read_well(value, text):
     assert show_bytes(value) == text

@@ -67,6 +67,29 @@ def test_with_a_margin_no_worse_and_not_lower_is_enough():
     assert not judge(0.001, se=0.02, settings=settings).passed
 
 
+def test_a_model_within_the_margin_is_told_why_it_stays_out():
+    settings = ChampionSettings(margin=0.03)
+    result = judge(-0.005, settings=settings)
+    # What is held against the margin is enough by itself, so the words say what was not.
+    assert result.value > result.threshold
+    assert not result.passed
+    assert result.reason.endswith(
+        "; non-inferior: proven not worse by 0.03 or more, but about 0.0050 below the champion's "
+        "value, and not proven better"
+    )
+    near = judge(-0.001, settings=settings)
+    assert near.reason.endswith("but a little below the champion's value, and not proven better")
+    wide = judge(-0.02, settings=ChampionSettings(margin=0.1))
+    assert wide.reason.endswith("; worse: proven worse, though by less than 0.1")
+    assert judge(-0.05, settings=settings).reason.endswith("; worse: proven worse")
+
+
+def test_of_an_error_the_worse_value_is_above():
+    found = replace(comparison(-0.005), metric="log_loss", new=0.405, old=0.4)
+    result = judge_champion(Opponent("3", found), ChampionSettings(margin=0.03))
+    assert "but about 0.0050 above the champion's value" in result.reason
+
+
 def test_superior_asks_for_proof_whatever_the_margin():
     settings = ChampionSettings(require="superior")
     assert judge(0.02, settings=settings).passed

@@ -40,9 +40,12 @@ def test_a_revoked_key_stays_revoked(ledger: Ledger) -> None:
     revoked = ledger.revoke_key("shop", by="you")
     assert (revoked.live, revoked.revoked_by, revoked.seq) == (False, "you", made.seq)
     assert ledger.revoke_key("0a1b2c3d", by="another") == revoked
+    assert ledger.revoke_key("shop", by="another") == revoked
     assert len(ledger.events(kind="key_revoked")) == 1
     # Its name is free again, and stands for the new one.
     again = ledger.add_key("11111111", "shop", ["read"], DIGEST, by="me")
+    assert ledger.revoke_key("shop", by="me").key_id == again.key_id
+    # With no live key left the name stands for the last one.
     assert ledger.revoke_key("shop", by="me").key_id == again.key_id
 
 

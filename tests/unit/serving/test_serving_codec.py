@@ -1,6 +1,7 @@
 """What bodies are read as, and what is said of those that cannot be."""
 
 import json
+import re
 
 import pytest
 
@@ -137,6 +138,29 @@ def test_an_absent_column_is_named(codec):
     short = {name: value for name, value in ROW.items() if name != "contract"}
     problem = refused(codec, {"records": [ROW, short]})
     assert (problem.name, problem.field) == ("missing_column", "records[1].contract")
+    assert problem.what == 'The column "contract" is missing'
+
+
+def test_all_absent_columns_of_the_first_bad_record_are_named(codec):
+    names = [name for name in ROW if name != "contract"]
+    problem = refused(codec, {"records": [ROW, {"contract": ROW["contract"]}, {}]})
+    first = problem.field.removeprefix("records[1].")
+    assert first in names
+    told = re.findall(r'"(\w+)"', problem.what)
+    assert sorted(told) == sorted(names)
+    assert told[0] == first
+    assert problem.what.endswith(" are missing")
+    with pytest.raises(ProblemError) as caught:
+        codec.check([{}])
+    assert len(re.findall(r'"(\w+)"', caught.value.what)) == len(ROW)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_an_empty_body_is_called_so(codec, body):
+    with pytest.raises(ProblemError) as caught:
+        codec.decode(body)
+    assert (caught.value.status, caught.value.name) == (400, "not_json")
+    assert caught.value.what == "The body is empty"
 
 
 def test_an_unknown_column_gets_the_nearest_name(codec):

@@ -118,7 +118,7 @@ def size(amount: float | None) -> str:
     """Bytes in the unit a person thinks in, as the gates say it."""
     if amount is None:
         return NONE
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if amount >= scale:
             return f"{amount / scale:.3g} {unit}"
     return f"{amount:.0f} bytes"
