@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-all check format bench docs clean
+.PHONY: setup demo test pytest test-all check format bench docs clean
 
 PY = .venv/bin/python
 
@@ -10,7 +10,9 @@ demo: setup       ## the whole loop on generated churn data, in ./demo
 
 test: setup       ## all tests and checks
 	@scripts/test_services.sh
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) -j 2 --no-print-directory check pytest
+
+pytest: setup
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not exhaustive"
 
 test-all: setup   ## the tests of every kill point too (minutes more)

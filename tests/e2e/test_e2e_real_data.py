@@ -232,6 +232,7 @@ def test_bank_marketing_is_separated_by_semicolons_and_packed(
     assert result.data["snapshot"]["rows"] == 45_211
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_adult_as_parquet_and_as_raw_text(driver: Driver, tracking: Path, tmp_path: Path) -> None:
     folder = tmp_path / "adult"
