@@ -71,6 +71,17 @@ def test_neither_time_nor_requests_alone_are_enough(world: World) -> None:
     assert patient.shares()["challenger"] == 10.0
 
 
+def look_until_decided(world: World, looks: int) -> drive.Step:
+    """Requests and looks in turn, until something is decided."""
+    for _ in range(looks):
+        world.serve(20, 2500)
+        step = world.advance()
+        assert step is not None
+        if step.did != "held":
+            break
+    return step
+
+
 @pytest.mark.parametrize(
     ("behaviour", "test"),
     [
@@ -85,12 +96,7 @@ def test_what_is_worse_goes_back(world: World, behaviour: Behaviour, test: str) 
     world.behaviours[2] = behaviour
     world.serve(24 * 60, 2000)
     world.start(hold="4h", minimum=50_000)
-    for _ in range(12):
-        world.serve(20, 2500)
-        step = world.advance()
-        assert step is not None
-        if step.did != "held":
-            break
+    step = look_until_decided(world, 12)
     assert step.did == "rolled_back"
     assert test in [finding.test for finding in step.findings if finding.against]
     assert (world.champion(), world.shares()) == (1, {"champion": 100.0})
@@ -104,12 +110,7 @@ def test_a_slower_version_that_is_fast_enough_stays(world: World, fast: str, did
     world.behaviours[2] = Behaviour(micros=8000)
     world.serve(24 * 60, 2000)
     world.start(hold="4h", minimum=50_000, fast=fast)
-    for _ in range(4):
-        world.serve(20, 2500)
-        step = world.advance()
-        assert step is not None
-        if step.did != "held":
-            break
+    step = look_until_decided(world, 4)
     assert step.did == did
     found = next(finding for finding in step.findings if finding.test == "slow_95")
     assert ("no requests over the champion's 95th percentile and 50 ms" in found.says) == (

@@ -266,17 +266,6 @@ def test_a_body_that_does_not_come_is_told_so() -> None:
     assert served.counted(route="none", status="408", arm="", version="") == 1
 
 
-def test_a_connection_that_nobody_uses_any_more_is_closed() -> None:
-    async def test(served: Served, server: HttpServer, port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(post(b"once"))
-        await answer_of(reader)
-        assert await reader.read() == b""
-        writer.close()
-
-    serve(test, ConnectionLimits(10.0, idle=0.5))
-
-
 def test_a_server_that_ends_closes_with_the_next_answer() -> None:
     async def test(served: Served, server: HttpServer, port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
