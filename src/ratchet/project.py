@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ratchet.data.lake import Lake
     from ratchet.data.settings import SourceSettings
     from ratchet.features.store.port import FeatureStore
+    from ratchet.ledger.served import ServedLedger
     from ratchet.ledger.store import Ledger
     from ratchet.registry.mlflow import MlflowTracking
     from ratchet.serving.site import Site
@@ -223,6 +223,14 @@ class Project:
             self.prepare_state()
         return open_ledger(self.ledger_url, project=self.name, create=create)
 
+    def open_served_ledger(self, *, create: bool = False) -> ServedLedger:
+        """What a server needs of the ledger: opened sooner than the whole of it."""
+        from ratchet.ledger.served import open_served
+
+        if create:
+            self.prepare_state()
+        return open_served(self.ledger_url, project=self.name, create=create)
+
     @property
     def ledger_url(self) -> str:
         """The address of the ledger's database, password included."""
@@ -281,7 +289,7 @@ class Project:
             time=self.settings.data.time,
             target=self.settings.data.target,
             alerts=self.settings.alerts,
-            open_ledger=partial(self.open_ledger, create=False),
+            open_ledger=self.open_served_ledger,
             open_lake=self.open_lake,
             open_features=self.open_features,
             hash_key=None

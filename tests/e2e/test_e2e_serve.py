@@ -93,6 +93,37 @@ def test_from_no_model_to_promotions_and_every_answer_in_the_lake(site: ServedSi
     assert str(ROW["charges"]) not in (site.root / "errors.txt").read_text()
 
 
+def test_it_loads_what_it_needs_to_answer_and_no_more(site: ServedSite) -> None:
+    site.promote(1)
+    told = site.root / "errors.txt"
+
+    def loaded() -> set[str]:
+        lines = told.read_text().splitlines()
+        return {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time:")}
+
+    command = ("-X", "importtime", "-m", "ratchet", "serve", "--json", "--port", 0)
+    with served((*command, "--project", site.root), told) as server:
+        assert server.ready["version"] == 1
+        first = loaded()
+        assert predict(server).status_code == 200
+        answering = ("ratchet.serving", "ratchet.packaging", "ratchet.features", "numpy")
+        assert not [name for name in loaded() - first if name.startswith(answering)]
+        # What only the metrics need comes soon after, and no request waits for it.
+        wait_until(lambda: "ratchet.monitoring.telemetry" in loaded())
+        assert "ratchet_healthy" in httpx.get(f"{server.url}/metrics").text
+        assert server.stop() == 0
+    rare = (
+        *("ratchet.ledger.store", "ratchet.ledger.reader", "ratchet.ledger.lease"),
+        *("ratchet.monitoring.health", "ratchet.pipeline", "ratchet.alerts.messages"),
+        *("ratchet.serving.supervisor", "ratchet.training.search", "ratchet.data.lake"),
+    )
+    heavy = ("polars", "sklearn", "pandas", "scipy", "deltalake", "pyarrow", "lightgbm", "mlflow")
+    libraries = (*heavy, "sqlalchemy.orm", "alembic", "rich", "jinja2", "websockets", "onnx")
+    assert {"ratchet.ledger.served", "ratchet.packaging.model"} <= first
+    assert not first & {*rare, *libraries}
+    assert len(first) < 850
+
+
 def test_it_starts_where_nothing_has_run_and_makes_no_second_ledger(tmp_path: Path) -> None:
     (tmp_path / "ratchet.yaml").write_text(PROJECT)
     command = ("-m", "ratchet", "serve", "--json", "--port", 0, "--project", tmp_path)

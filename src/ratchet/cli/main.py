@@ -93,6 +93,8 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     # Threads that wait for work must not spin: the cores are shared with other candidates.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # To find that there is none, pydantic reads the metadata of every installed distribution.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Imports and tables make many objects and little garbage: look for cycles less often.
     gc.set_threshold(50_000, 20, 50)
     keep_interrupts()

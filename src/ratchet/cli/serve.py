@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from ratchet.ledger.store import Ledger
+    from ratchet.ledger.served import ServedLedger
     from ratchet.project import Project
     from ratchet.serving.board import Board
     from ratchet.serving.http import Answer as HttpAnswer
@@ -57,6 +58,15 @@ def serve(
     # Scoring is done in small pieces: a pool of threads for linear algebra would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = {"host": host, "port": port, "workers": workers}
+    # Loading makes no garbage worth a search; who answers requests begins to look for it.
+    gc.disable()
+    try:
+        return Answer({}, lambda console: None, _run(options, given, access_log), told=True)
+    finally:
+        gc.enable()
+
+
+def _run(options: Options, given: dict[str, Any], access_log: bool) -> int:
     more = tuple(f"serving.{key}={value}" for key, value in given.items() if value is not None)
     options.assignments += more
     options_of = {f"--set serving.{key}": f"--{key}" for key in given if given[key] is not None}
@@ -68,15 +78,17 @@ def serve(
     from ratchet.serving.server import Plan
     from ratchet.serving.server import serve as run
 
-    project.open_ledger().close()  # made here, and only here: a server may start before all else
-    plan = Plan(
-        project.site(),
-        _assembler(project, access_log=access_log),
-        lambda ready: _announce(ready, project.name, as_json=options.json),
-        _say,
-        _compact(project, options),
+    # Made here, and only here: a server may start before all else.
+    project.open_served_ledger(create=True).close()
+    return run(
+        Plan(
+            project.site(),
+            _assembler(project, access_log=access_log),
+            lambda ready: _announce(ready, project.name, as_json=options.json),
+            _say,
+            _compact(project, options),
+        )
     )
-    return Answer({}, lambda console: None, run(plan), told=True)
 
 
 def _assembler(project: Project, *, access_log: bool) -> Callable[[Board], Assembly]:
@@ -88,19 +100,23 @@ def _assembler(project: Project, *, access_log: bool) -> Callable[[Board], Assem
             project.site(), board, tell=_say, access=access, deliver=deliver, watch=watch
         )
 
-    def deliver(ledger: Ledger) -> None:
+    def deliver(ledger: ServedLedger) -> None:
+        from ratchet.ledger.store import Ledger
         from ratchet.pipeline.telling import tell
 
-        done = tell(project, ledger)
+        done = tell(project, Ledger.over(ledger))
         for problem in () if done is None else done.problems:
             _say(f"An alert did not arrive: {problem}")
 
-    def watch(ledger: Ledger) -> Collector:
+    def watch(ledger: ServedLedger) -> Collector:
+        from ratchet.ledger.store import Ledger
         from ratchet.monitoring.telemetry import LedgerMetrics
         from ratchet.pipeline.health import signs_of
 
         # The lake is not asked: reading it would cost the server memory it does without.
-        return LedgerMetrics(ledger, lambda: signs_of(project, pulse_of(project), lake=False))
+        return LedgerMetrics(
+            Ledger.over(ledger), lambda: signs_of(project, pulse_of(project), lake=False)
+        )
 
     return make
 

@@ -6,7 +6,7 @@ A migration that was released is never edited: a test holds the sum of all of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.engine import Connection
 
 from ratchet.errors import StorageError
+from ratchet.ledger.database import Database, open_database
 from ratchet.ledger.tables import schema
 
 # Any constant of ours: whoever holds this PostgreSQL advisory lock migrates, the others wait.
@@ -255,3 +256,21 @@ def migrate(
             insert(schema).values(version=migration.version, name=migration.name, applied=at)
         )
     return tuple(migration.version for migration in applied)
+
+
+def open_current(
+    url: str, *, create: bool, now: Callable[[], datetime], busy_seconds: float
+) -> Database:
+    """Open a ledger's database and bring its schema up to date; see ``store.open_ledger``."""
+    database = open_database(url, create=create, busy_seconds=busy_seconds)
+    try:
+        with database.read() as connection:
+            version = schema_version(connection)
+        refuse_newer(version, place=database.place)
+        if version < newest():
+            with database.write() as connection:
+                migrate(connection, at=now(), place=database.place)
+    except BaseException:
+        database.close()
+        raise
+    return database

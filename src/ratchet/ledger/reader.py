@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from ratchet.ledger.audit import ChainReport, verify_chain
-from ratchet.ledger.database import Database
 from ratchet.ledger.deployments import (
     Alias,
     Deployment,
@@ -13,7 +12,6 @@ from ratchet.ledger.deployments import (
     list_deployments,
     previous_champion,
 )
-from ratchet.ledger.events import Event, read_events
 from ratchet.ledger.experiments import (
     Experiment,
     get_experiment,
@@ -22,7 +20,6 @@ from ratchet.ledger.experiments import (
 )
 from ratchet.ledger.history import History, newest_event, read_history
 from ratchet.ledger.holdouts import HoldoutUse, list_uses
-from ratchet.ledger.keys import Key, list_keys
 from ratchet.ledger.lease import LeaseHolder, read_holder
 from ratchet.ledger.outbox import OutboxEntry, OutboxStatus, list_outbox, sent_since
 from ratchet.ledger.results import (
@@ -34,25 +31,16 @@ from ratchet.ledger.results import (
 )
 from ratchet.ledger.rollouts import Rollout, get_rollout, list_rollouts, live_rollout
 from ratchet.ledger.runs import Run, get_run, last_completed, list_runs, unfinished_runs
+from ratchet.ledger.served import ServedReader
 from ratchet.ledger.steps import Step, find_step, list_steps
-from ratchet.ledger.traffic import Traffic, newest_seq, read_traffic
 from ratchet.ledger.versions import Version, get_version, list_versions
 
 
-class LedgerReader:
+class LedgerReader(ServedReader):
     """One project's part of a ledger, to be asked.
 
     Every method raises ``StorageError`` or ``UnreachableError`` when the database fails.
     """
-
-    def __init__(self, database: Database, project: str) -> None:
-        self.database = database
-        self.project = project
-
-    @property
-    def place(self) -> str:
-        """Where the ledger is, without a password."""
-        return self.database.place
 
     def get_run(self, run_id: str) -> Run:
         """One run. Raises UsageError when there is none of this id."""
@@ -141,34 +129,6 @@ class LedgerReader:
             row = current_deployment(connection, self.project, "champion", at=at)
         return None if row is None or row.version is None else row
 
-    def traffic(self, *, at: datetime | None = None, before: int | None = None) -> Traffic | None:
-        """The record of what serves, now or at a time in the past; None when nothing does.
-
-        Args:
-            before: the record that was in force before the one of this number.
-        """
-        with self.database.read() as connection:
-            return read_traffic(connection, self.project, at=at, before=before)
-
-    def position(self) -> int:
-        """The number of the newest change of what serves: what a server looks at every second."""
-        with self.database.read() as connection:
-            return newest_seq(connection, self.project)
-
-    def events(
-        self,
-        *,
-        kind: str | None = None,
-        run_id: str | None = None,
-        after: int = 0,
-        limit: int | None = None,
-    ) -> tuple[Event, ...]:
-        """The events in order, or the last ``limit`` of them."""
-        with self.database.read() as connection:
-            return read_events(
-                connection, self.project, kind=kind, run_id=run_id, after=after, limit=limit
-            )
-
     def verify_chain(self) -> ChainReport:
         """Read the whole chain again and find what was changed."""
         with self.database.read() as connection:
@@ -203,11 +163,6 @@ class LedgerReader:
         """The number of the newest event: while it stays the same, nothing has happened."""
         with self.database.read() as connection:
             return newest_event(connection, self.project)
-
-    def api_keys(self) -> tuple[Key, ...]:
-        """Every API key that was ever made, oldest first; revoked ones too."""
-        with self.database.read() as connection:
-            return list_keys(connection, self.project)
 
     def rollout(self, rollout_id: str) -> Rollout:
         """One rollout. Raises UsageError when there is none of this id."""

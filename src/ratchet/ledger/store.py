@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from ratchet import clock
 from ratchet.ids import digest_of
@@ -27,19 +27,20 @@ from ratchet.ledger import (
     steps,
     versions,
 )
-from ratchet.ledger.database import BUSY_SECONDS, open_database
+from ratchet.ledger.database import BUSY_SECONDS
 from ratchet.ledger.deployments import Action, Alias, Change, Deployment
 from ratchet.ledger.events import read_events
 from ratchet.ledger.experiments import Experiment, Turn
-from ratchet.ledger.migrations import migrate, newest, refuse_newer, schema_version
+from ratchet.ledger.migrations import open_current
 from ratchet.ledger.outbox import Notice, OutboxEntry
 from ratchet.ledger.process import operator
 from ratchet.ledger.rollouts import Begin, Move, Rollout
 from ratchet.ledger.runs import Outcome, Run
+from ratchet.ledger.served import ServedLedger, rehearsed, written
 from ratchet.ledger.splitting import Split
 from ratchet.ledger.tables import plain
 from ratchet.ledger.traffic import Arm, Kind, Traffic
-from ratchet.ledger.writer import LedgerWriter, rehearsed, written
+from ratchet.ledger.writer import LedgerWriter
 
 
 def open_ledger(
@@ -65,17 +66,7 @@ def open_ledger(
         UnreachableError: PostgreSQL does not answer or refuses us.
         MissingExtraError: PostgreSQL without its driver.
     """
-    database = open_database(url, create=create, busy_seconds=busy_seconds)
-    try:
-        with database.read() as connection:
-            version = schema_version(connection)
-        refuse_newer(version, place=database.place)
-        if version < newest():
-            with database.write() as connection:
-                migrate(connection, at=now(), place=database.place)
-    except BaseException:
-        database.close()
-        raise
+    database = open_current(url, create=create, now=now, busy_seconds=busy_seconds)
     return Ledger(database, project, now)
 
 
@@ -86,6 +77,11 @@ class Ledger(LedgerWriter):
     of their concept; their first argument, the transaction, is the ledger's to give. Every method
     raises ``StorageError`` or ``UnreachableError`` when the database fails.
     """
+
+    @classmethod
+    def over(cls, served: ServedLedger) -> Self:
+        """The whole of a ledger that a server has opened; whoever opened it closes it."""
+        return cls(served.database, served.project, served._now)
 
     start_run = written(runs.start_run)
     resume_run = written(runs.resume_run)
@@ -101,11 +97,9 @@ class Ledger(LedgerWriter):
     begin_experiment = written(experiment_steps.begin_experiment)
     rehearse_experiment = rehearsed(experiment_steps.begin_experiment)
     note_findings = written(experiment_steps.note_findings)
-    note_serving = written(health.note_health)
     note_problems = written(health.note_problems)
     add_key = written(keys.add_key)
     revoke_key = written(keys.revoke_key)
-    enqueue = written(outbox.enqueue)
     postpone = written(outbox.postpone)
     mark_failed = written(outbox.mark_failed)
 

@@ -5,52 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import wraps
-from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from ratchet.errors import EnvironmentFault
 from ratchet.ledger.database import Database
 from ratchet.ledger.events import Transaction
 from ratchet.ledger.lease import TIME_TO_LIVE, Lease, acquire
 from ratchet.ledger.reader import LedgerReader
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from ratchet.ledger.served import ServedLedger
 
 
-class LedgerWriter(LedgerReader):
+class LedgerWriter(LedgerReader, ServedLedger):
     """One project's part of a ledger, to be changed.
 
     While it holds the project's lease, every write first sees that the lease is still held.
     """
 
     def __init__(self, database: Database, project: str, now: Callable[[], datetime]) -> None:
-        super().__init__(database, project)
-        self._now = now
+        super().__init__(database, project, now)
         self._lease: Lease | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database."""
-        self.database.close()
 
     @contextmanager
     def _write(self) -> Iterator[Transaction]:
-        with self.database.write() as connection:
-            tx = Transaction.begin(connection, self.project, self._now())
+        with super()._write() as tx:
             if self._lease is not None:
-                self._lease.confirm(connection)
+                self._lease.confirm(tx.connection)
             yield tx
 
     @contextmanager
@@ -78,32 +56,3 @@ class LedgerWriter(LedgerReader):
             # A lease that cannot be given back now ends by itself; the run's result stands.
             with suppress(EnvironmentFault):
                 lease.stop()
-
-
-def written(
-    change: Callable[Concatenate[Transaction, P], R],
-) -> Callable[Concatenate[LedgerWriter, P], R]:
-    """A change as a method of the ledger, in a transaction of its own.
-
-    Its arguments, its result and its errors are those of the change.
-    """
-
-    @wraps(change)
-    def method(ledger: LedgerWriter, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with ledger._write() as tx:
-            return change(tx, *args, **kwargs)
-
-    return method
-
-
-def rehearsed(
-    change: Callable[Concatenate[Transaction, P], object],
-) -> Callable[Concatenate[LedgerWriter, P], None]:
-    """A change as a method of the ledger that raises what the change would, and keeps nothing."""
-
-    def method(ledger: LedgerWriter, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        with ledger._write() as tx:
-            change(tx, *args, **kwargs)
-            tx.connection.rollback()
-
-    return method

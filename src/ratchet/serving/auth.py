@@ -20,6 +20,7 @@ from ratchet.serving.settings import LOOPBACK
 
 if TYPE_CHECKING:
     from ratchet.ledger.keys import Key
+    from ratchet.ledger.served import ServedLedger
     from ratchet.ledger.store import Ledger
     from ratchet.serving.http import Request, Scope
     from ratchet.serving.settings import ServingSettings
@@ -99,7 +100,7 @@ class Keyring:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: ServedLedger,
         *,
         always: bool,
         on_trouble: Callable[[str], None] = lambda told: None,

@@ -7,6 +7,8 @@ which must be set before this module is imported; any worker then answers for al
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -22,6 +24,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
     from ratchet.data.predictions.log import LogStats
     from ratchet.serving.residence import Residence
     from ratchet.serving.trouble import Trouble
@@ -35,7 +39,43 @@ _AGES: Final = (
     _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 2 * _DAY, 7 * _DAY, 30 * _DAY,
 )  # fmt: skip
 
+_SOON: Final = 2.0
+
 _Served = tuple[Counter, Histogram]
+
+
+class Later(Collector):
+    """A collector that is made beside the requests, soon after the start or when it is asked."""
+
+    def __init__(self, make: Callable[[], Collector], *, after: float = _SOON) -> None:
+        self._make = make
+        self._made: Collector | None = None
+        self._making = threading.Lock()
+        self._timer = threading.Timer(after, self.made)
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Have it made in a while, in a thread."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Leave it at that."""
+        self._timer.cancel()
+
+    def made(self) -> Collector:
+        """The collector."""
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def collect(self) -> Iterator[Metric]:
+        """What it tells."""
+        yield from self.made().collect()
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: a registry asks for it when it takes a collector up."""
+        yield from ()
 
 
 class Metrics:

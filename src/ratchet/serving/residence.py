@@ -26,7 +26,7 @@ from ratchet.serving.router import Router
 from ratchet.serving.trouble import Failures, Trouble, cause_of, recovery_of
 
 if TYPE_CHECKING:
-    from ratchet.ledger.store import Ledger
+    from ratchet.ledger.served import ServedLedger
     from ratchet.serving.site import Site
 
 Refreshed = Literal["same", "swapped", "failed"]
@@ -93,7 +93,7 @@ class Residence:
     def __init__(
         self,
         site: Site,
-        ledger: Ledger,
+        ledger: ServedLedger,
         on_trouble: Callable[[Trouble], None] = lambda trouble: None,
     ) -> None:
         self._site, self._ledger, self._on_trouble = site, ledger, on_trouble

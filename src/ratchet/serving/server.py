@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratchet import clock
-from ratchet.alerts.messages import compose
 from ratchet.config.durations import parse_duration
 from ratchet.data.predictions.streams import held
 from ratchet.errors import RatchetError
@@ -26,7 +25,6 @@ from ratchet.serving.auth import is_loopback, require_keys
 from ratchet.serving.board import Board
 from ratchet.serving.listener import address_of, bind, load_certificate
 from ratchet.serving.moving import Mover
-from ratchet.serving.supervisor import Supervisor
 from ratchet.serving.worker import Assembly, Up, Work, work
 
 if TYPE_CHECKING:
@@ -134,10 +132,13 @@ class _Server:
             # The code is loaded once and shared; what makes threads is left to the workers.
             importlib.import_module("ratchet.serving.wiring")
             gc.freeze()
+            gc.enable()
             return self._supervise(workers, folder)
 
     def _supervise(self, workers: int, metrics: str) -> int:
         from prometheus_client.multiprocess import mark_process_dead
+
+        from ratchet.serving.supervisor import Supervisor
 
         supervisor = Supervisor(
             workers,
@@ -193,6 +194,8 @@ class _Server:
         """Tell people, and keep an alert until it is delivered."""
         if news is None:
             return
+        from ratchet.alerts.messages import compose
+
         self._plan.tell(news)
         messages = compose(
             self._site.alerts,

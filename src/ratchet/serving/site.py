@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ratchet.alerts.settings import AlertSettings
     from ratchet.data.lake import Lake
     from ratchet.features.store.port import FeatureStore
-    from ratchet.ledger.store import Ledger
+    from ratchet.ledger.served import ServedLedger
     from ratchet.serving.settings import ServingSettings
 
 
@@ -38,7 +38,7 @@ class Site:
     time: str | None
     target: str
     alerts: tuple[AlertSettings, ...]
-    open_ledger: Callable[[], Ledger]
+    open_ledger: Callable[[], ServedLedger]
     open_lake: Callable[[], Lake]
     open_features: Callable[[], FeatureStore]
     hash_key: str | None = field(default=None, repr=False)

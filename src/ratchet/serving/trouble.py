@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ratchet import clock
-from ratchet.alerts.messages import Message, compose
 from ratchet.errors import RatchetError
 from ratchet.ids import digest_of
 from ratchet.ledger.traffic import Pinned, Traffic
 from ratchet.serving.resident import Stamp, stamp_of
 
 if TYPE_CHECKING:
+    from ratchet.alerts.messages import Message
     from ratchet.alerts.settings import Occasion
-    from ratchet.ledger.store import Ledger
+    from ratchet.ledger.served import ServedLedger
     from ratchet.serving.site import Site
 
 
@@ -105,7 +105,7 @@ class Failures:
         """There is another record."""
         self._kept.clear()
 
-    def tell(self, ledger: Ledger) -> None:
+    def tell(self, ledger: ServedLedger) -> None:
         """Keep an event, and an alert in the outbox, of each that is not told of yet.
 
         Raises:
@@ -141,6 +141,8 @@ def recovery_of(site: Site, version: int, record: int, seq: int) -> tuple[Messag
 def _numbered(
     site: Site, occasion: Occasion, reason: str, facts: Mapping[str, object], seq: int
 ) -> tuple[Message, ...]:
+    from ratchet.alerts.messages import compose
+
     messages = compose(
         site.alerts,
         occasion,

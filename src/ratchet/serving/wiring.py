@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ratchet import clock
-from ratchet.alerts.messages import compose
 from ratchet.config.durations import parse_duration, parse_size
 from ratchet.data.predictions.log import LogPolicy, PredictionLog
 from ratchet.errors import RatchetError
@@ -20,7 +19,7 @@ from ratchet.serving.courier import Courier
 from ratchet.serving.health import Health
 from ratchet.serving.http import Answer, Request, Routes
 from ratchet.serving.lookup import Lookup
-from ratchet.serving.metrics import Metrics
+from ratchet.serving.metrics import Later, Metrics
 from ratchet.serving.openapi import Description
 from ratchet.serving.protocols.mlflow import MlflowProtocol
 from ratchet.serving.protocols.open_inference import OpenInferenceProtocol
@@ -31,7 +30,7 @@ from ratchet.serving.service import Service
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-    from ratchet.ledger.store import Ledger
+    from ratchet.ledger.served import ServedLedger
     from ratchet.serving.board import Board
     from ratchet.serving.settings import ServingSettings
     from ratchet.serving.site import Site
@@ -48,8 +47,8 @@ def assemble(
     *,
     tell: Callable[[str], None] = lambda told: None,
     access: Access | None = None,
-    deliver: Callable[[Ledger], object] | None = None,
-    watch: Callable[[Ledger], Collector] | None = None,
+    deliver: Callable[[ServedLedger], object] | None = None,
+    watch: Callable[[ServedLedger], Collector] | None = None,
 ) -> Plant:
     """Everything that one process needs to answer requests, loaded and proven.
 
@@ -58,7 +57,8 @@ def assemble(
         tell: writes a line for people.
         access: is told of every request after its answer.
         deliver: sends the alerts that wait in the ledger.
-        watch: makes of the ledger more to tell in the metrics.
+        watch: makes of the ledger more to tell in the metrics; called in a thread soon after the
+            start, or when they are asked for before.
 
     Raises:
         EnvironmentFault: the ledger or the log's folder cannot be used.
@@ -75,8 +75,9 @@ def assemble(
         raise
     metrics = Metrics()
     metrics.add(board)
-    if watch is not None:
-        metrics.add(watch(ledger))
+    more = None if watch is None else Later(partial(watch, ledger))
+    if more is not None:
+        metrics.add(more)
     lookup = None if site.id is None else _lookup(site, metrics)
     service = Service(site, residence, log, metrics, lookup, on_trouble=news.alert)
     routes = make_routes(service)
@@ -84,7 +85,7 @@ def assemble(
     courier = None
     if deliver is not None and site.alerts:
         courier = Courier(partial(deliver, ledger), tell)
-    return Plant(app, service, ledger, residence, keyring, log, lookup, courier)
+    return Plant(app, service, ledger, residence, keyring, log, lookup, courier, more)
 
 
 def make_routes(service: Service) -> Routes:
@@ -115,12 +116,13 @@ class Plant:
 
     app: App
     service: Service
-    ledger: Ledger
+    ledger: ServedLedger
     residence: Residence
     keyring: Keyring
     log: PredictionLog
     lookup: Lookup | None
     courier: Courier | None = None
+    more: Later | None = None
 
     @property
     def serves(self) -> tuple[int | None, str]:
@@ -137,6 +139,8 @@ class Plant:
         self.keyring.start(poll)
         if self.courier is not None:
             self.courier.start()
+        if self.more is not None:
+            self.more.start()
 
     def drain(self) -> None:
         """Say that this process ends: ``/readyz`` sends load balancers elsewhere."""
@@ -152,6 +156,8 @@ class Plant:
             self.keyring.stop()
             if self.courier is not None:
                 self.courier.stop()
+            if self.more is not None:
+                self.more.stop()
             if self.lookup is not None:
                 self.lookup.close()
             self.ledger.close()
@@ -172,7 +178,7 @@ class _News:
     """Troubles, on the way to people."""
 
     site: Site
-    ledger: Ledger
+    ledger: ServedLedger
     say: Callable[[str], None]
 
     def tell(self, trouble: Trouble) -> None:
@@ -185,6 +191,8 @@ class _News:
         threading.Thread(target=self._keep, args=(trouble,), daemon=True).start()
 
     def _keep(self, trouble: Trouble) -> None:
+        from ratchet.alerts.messages import compose
+
         at = clock.now()
         period = int(at.timestamp() // _SAME_NEWS)
         messages = compose(

@@ -126,9 +126,9 @@ async def _work(task: Work, loop: asyncio.AbstractEventLoop) -> None:
     assembly.start()
     try:
         await server.start(task.listening)
-        # What is loaded by now stays: the collector need not look at it again and again.
-        gc.collect()
+        # What is loaded by now stays: the collector only looks at what comes after it.
         gc.freeze()
+        gc.enable()
         task.announce(Up(os.getpid(), *assembly.serves))
         await _tend(task, server, ending)
         assembly.drain()

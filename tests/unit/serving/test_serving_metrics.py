@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bare_server import wait_until
 from ratchet.data.predictions.log import LogStats
-from ratchet.serving.metrics import FOLDER, Metrics
+from ratchet.serving.board import Board
+from ratchet.serving.metrics import FOLDER, Later, Metrics
 from ratchet.serving.trouble import Trouble
 
 STATS = LogStats(
@@ -51,6 +53,31 @@ def test_counts_and_times():
     assert found["ratchet_failed_requests_total", arm] == 1
     assert found["ratchet_feedback_total", ()] == 7
     assert not [name for name, _ in found if name.endswith("_created")]
+
+
+def test_what_is_made_when_it_is_first_asked_for_or_soon_after_the_start():
+    made = []
+
+    def make():
+        made.append(Board())
+        return made[-1]
+
+    metrics = Metrics()
+    metrics.add(Later(make))
+    assert not made
+    assert read(metrics)["ratchet_worker_restarts_total", ()] == 0
+    made[0]["worker_restarts"] += 1
+    assert read(metrics)["ratchet_worker_restarts_total", ()] == 1
+    assert len(made) == 1
+    soon = Later(make, after=0.0)
+    soon.start()
+    wait_until(lambda: len(made) == 2)
+    assert soon.made() is made[1]
+    soon.stop()
+    never = Later(make, after=60.0)
+    never.start()
+    never.stop()
+    assert len(made) == 2
 
 
 def test_how_models_and_log_stand():
