@@ -1,6 +1,9 @@
 .PHONY: setup demo test pytest test-all check format bench docs clean
 
 PY = .venv/bin/python
+# Tests start hundreds of processes. Where bytecode is not written each would compile all again; and
+# where it is, those on full disks would leave halves of it.
+COMPILE = $(PY) -m compileall -q -j 2 src
 
 setup:            ## install everything into .venv
 	@scripts/setup.sh
@@ -13,10 +16,12 @@ test: setup       ## all tests and checks
 	@$(MAKE) -j 2 --no-print-directory check pytest
 
 pytest: setup
+	@$(COMPILE)
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m "not exhaustive"
 
 test-all: setup   ## the tests of every kill point too (minutes more)
 	@scripts/test_services.sh
+	@$(COMPILE)
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 
 check: setup      ## lint, types, import rules

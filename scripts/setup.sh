@@ -40,9 +40,15 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1'; then
 fi
 echo "setup: installing into .venv (a minute or two)" >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[xgboost,postgres,redis,alerts]'
+# Bytecode is made at the end, by all processors.
+install() {
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt "$@"
+}
+install --group dev -e '.[xgboost,postgres,redis,alerts]'
 # PyTorch without CUDA, where pip knows of such a build; PyPI's own takes gigabytes. Without it the
 # network's tests are skipped.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'torch==2.13.0+cpu' 2>/dev/null ||
+install 'torch==2.13.0+cpu' 2>/dev/null ||
   echo "setup: no CPU build of PyTorch here; its tests will be skipped" >&2
+# Not of what nothing here loads; what does not compile is a template of some package.
+.venv/bin/python -m compileall -q -j 0 -x '/(tests|sympy|networkx|_inductor|_dynamo)/' .venv/lib >/dev/null 2>&1 || true
 printf %s "$want" > .venv/.ready

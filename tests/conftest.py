@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,41 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 LONGEST_FIRST = ("e2e", "integration", "property")
 
 
+WRITES_NO_BYTECODE = sys.dont_write_bytecode
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # By itself xdist hands out the files with the most tests first. Those with the longest tests
     # have few, and one processor would wait at the end for the other.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_collection() -> None:
+    # The rewritten assertions of all files are kept, also where bytecode is not written.
+    sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    sys.dont_write_bytecode = WRITES_NO_BYTECODE
+    # Thousands of tests and their libraries stay to the end: nobody looks through them for garbage.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    # To rewrite assertions takes a while. The second processor begins at the other end: each makes
+    # half, and finds the other half made. That all agree on an order is pytest-randomly's doing,
+    # which shuffles by the tests' names.
+    report = yield
+    second = os.environ.get("PYTEST_XDIST_WORKER") == "gw1"
+    shuffled = collector.config.pluginmanager.hasplugin("randomly")
+    if second and shuffled and isinstance(collector, pytest.Directory):
+        report.result.reverse()
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

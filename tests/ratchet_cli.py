@@ -131,7 +131,7 @@ training:
   tuning: {folds: 3, trials: 0}
 gates:
   minimum: {roc_auc: 0.6}
-  budget: {latency_p95: 500ms, size: 50MB, memory: 2GB}
+  budget: {latency_p95: 500ms, size: 50MB}
 """
 
 

@@ -27,7 +27,7 @@ import pytest
 
 from forked_ratchet import Driver
 from postgres_server import PostgresServer, start_postgres
-from project_state import ask, half_written, kept
+from project_state import ask, give_tracking, half_written, kept
 from ratchet_cli import SMALL, Result, customers, environment, ratchet, small_project
 
 ROWS = 600
@@ -35,10 +35,11 @@ SECRET = "hunter2-s3cr3t"
 
 
 @pytest.fixture(scope="module")
-def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def champion(tmp_path_factory: pytest.TempPathFactory, driver: Driver, tracking: Path) -> Path:
     """A project whose first version serves. To be copied, not changed."""
     folder = small_project(tmp_path_factory.mktemp("champion") / "small", ROWS)
-    result = ratchet("run", "--project", folder, "--json")
+    give_tracking(folder, tracking)
+    result = driver.ratchet("run", "--project", folder, "--json")
     assert result.data["outcome"] == "promoted", result.out
     assert kept(folder).champion == 1
     return folder

@@ -16,6 +16,7 @@ from deltalake import write_deltalake
 
 from forked_ratchet import Driver
 from html_reader import Page
+from project_state import give_tracking
 from ratchet.data.predictions.tables import FEEDBACK, PREDICTIONS
 from ratchet.packaging.model import Model
 from ratchet.project import load_project
@@ -28,9 +29,10 @@ INPUTS = ("tenure", "charges", "contract", "support")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, driver: Driver) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, driver: Driver, tracking: Path) -> Path:
     """40 days of answers: from 20 days ago outcomes are half random, charges moved 4 days ago."""
     folder = small_project(tmp_path_factory.mktemp("watched") / "small", rows=1_500, extra=WATCH)
+    give_tracking(folder, tracking)
     ran = driver.ratchet("run", "--project", folder, "--json").data
     assert ran["outcome"] == "promoted"
     opened = load_project(folder)

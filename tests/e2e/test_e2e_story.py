@@ -53,7 +53,7 @@ training:
   threshold: {{value: 0.5}}
 gates:
   minimum: {{roc_auc: 0.6}}
-  budget: {{latency_p95: 500ms, size: 50MB, memory: 2GB}}
+  budget: {{latency_p95: 500ms, size: 50MB}}
 monitoring:
   every: 2h
   period: 2h
@@ -80,7 +80,7 @@ rollout:
   alpha: 0.05
   score_shift: 1
   slower: 5
-loop: {{every: 200ms, collect: 1h}}
+loop: {{every: 500ms, collect: 1h}}
 serving: {{poll: 100ms, log: {{compact: 1s}}}}
 alerts:
   - url: "{hook}"
@@ -176,7 +176,7 @@ class Story:
         self.folder, self.loop, self.url, self.driver = folder, loop, url, driver
         self.heard, self.ledger = heard, ledger
         self.outside = Outside(
-            url, Habit(old_world, 1, 2), "customer", label_after=timedelta(hours=2)
+            url, Habit(old_world, 1, 5), "customer", label_after=timedelta(hours=2), pause=0.1
         )
 
     def until(self, holds: Callable[[], Any], what: str) -> Any:
@@ -285,7 +285,7 @@ def the_world_changes(story: Story) -> None:
     assert quiet.facts["champion"] == 1
     assert [run["trigger"] for run in story.runs()] == ["first"]
     changed = len(outside.answers)
-    outside.habit = Habit(new_world, 2, 18)
+    outside.habit = Habit(new_world, 2, 38)
 
     story.until(
         lambda: (seen := story.newest("monitored")) and (seen.facts["drift"] or {}).get("drifted"),
@@ -316,14 +316,14 @@ def the_world_changes(story: Story) -> None:
 
 def a_poisoned_batch_is_stopped(story: Story) -> None:
     before, served, runs = kept(story.folder), story.champions(), len(story.runs())
-    story.outside.habit = Habit(poisoned, 2, 18)
+    story.outside.habit = Habit(poisoned, 2, 38)
     stopped = story.until(
         lambda: next(
             (run for run in story.runs()[runs:] if "charges" in (run["reason"] or "")), None
         ),
         "a run is stopped at the checks",
     )
-    story.outside.habit = Habit(new_world, 2, 18)
+    story.outside.habit = Habit(new_world, 2, 38)
     assert stopped["outcome"] == "rejected"
     after = kept(story.folder)
     assert (after.mlflow, after.ledger) == (before.mlflow, before.ledger)

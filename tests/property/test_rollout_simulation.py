@@ -162,14 +162,15 @@ def test_entities_that_fail_more_than_others_are_no_versions_fault(
 ) -> None:
     """The new version fails exactly as often as it may. Counting each request errs every time."""
     rng, runs = np.random.default_rng(20), 200
-    by_entity, by_request = np.zeros(runs), np.zeros(runs)
+    by_entity, by_request = np.zeros(runs), np.zeros(runs // 2)
     for run in range(runs):
         requests = sticky(rng, entities, rate, times=null)
         by_entity[run] = told(requests, null, usual=None if null == 1 else rate)
-        by_request[run] = told(requests.with_columns(entity=pl.lit(None)), null)
+        if run < len(by_request):
+            by_request[run] = told(requests.with_columns(entity=pl.lit(None)), null)
     for alpha in (0.05, LEVEL):
         assert (by_entity > -math.log(alpha)).mean() <= at_most(alpha, runs)
-    assert (by_request > -math.log(0.05)).mean() > at_most(0.05, runs)
+    assert (by_request > -math.log(0.05)).mean() > at_most(0.05, len(by_request))
 
 
 def test_without_entities_requests_are_counted_as_they_always_were() -> None:

@@ -59,7 +59,14 @@ def train(seed, features, **settings):
     )
 
 
-@pytest.mark.parametrize("high_cardinality", ["target", "frequency", "codes"])
+# The other encodings, algorithm by algorithm, are those of `test_no_algorithm_learns_noise`.
+@pytest.mark.parametrize(
+    "high_cardinality",
+    [
+        "target",
+        *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("frequency", "codes")),
+    ],
+)
 def test_noise_scores_like_noise(high_cardinality):
     features = {
         "encoding": {"high_cardinality": high_cardinality, "codes_max": 20, "rare": 1},

@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 import ratchet
+from forked_ratchet import leave_undrawn
+from project_state import give_tracking
 from ratchet.data.schema import Column
 from ratchet.errors import DataError
 from ratchet.features.derived import Derivation, DerivedFeature
@@ -23,9 +25,12 @@ from ratchet_cli import customers, small_project
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
+def bundle(tmp_path_factory, tracking):
     folder = small_project(tmp_path_factory.mktemp("profiled") / "small", rows=900)
-    ended = run(load_project(folder, variables={}), Request())
+    give_tracking(folder, tracking)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_undrawn(patch.setattr)
+        ended = run(load_project(folder, variables={}), Request())
     assert ended.outcome == "promoted", ended.reason
     return Path(ended.model["bundle"])
 

@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forked_ratchet import leave_undrawn
+from project_state import give_tracking
 from ratchet import clock
 from ratchet.monitoring import monitor, rows
 from ratchet.monitoring.drift import compare_frames
@@ -30,11 +32,14 @@ ROWS = 900
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, datetime]:
+def made(tmp_path_factory: pytest.TempPathFactory, tracking: Path) -> tuple[Path, datetime]:
     """A champion, and the answers of three hours that begin with the next full hour."""
     folder = small_project(tmp_path_factory.mktemp("rows") / "small", rows=4_000)
+    give_tracking(folder, tracking)
     project = load_project(folder, variables={})
-    assert run(project).outcome == "promoted"
+    with pytest.MonkeyPatch.context() as patch:
+        leave_undrawn(patch.setattr)
+        assert run(project).outcome == "promoted"
     begin = clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     first = (begin - START) / timedelta(hours=1)
     table = csv.DictReader(io.StringIO(customers(ROWS, seed=9, start=50_000)))

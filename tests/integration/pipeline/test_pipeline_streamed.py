@@ -33,7 +33,7 @@ training:
 checks: {id_like: "off"}
 gates:
   minimum: {roc_auc: 0.6}
-  budget: {latency_p95: 500ms, size: 50MB, memory: 2GB}
+  budget: {latency_p95: 500ms, size: 50MB}
 """
 
 

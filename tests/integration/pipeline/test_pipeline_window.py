@@ -30,7 +30,7 @@ training:
   tuning: {folds: 3, trials: 0}
 checks: {id_like: "off"}
 gates:
-  budget: {latency_p95: 500ms, size: 50MB, memory: 2GB}
+  budget: {latency_p95: 500ms, size: 50MB}
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forked_ratchet import leave_undrawn
+from project_state import give_tracking
 from ratchet import clock
 from ratchet.ledger.rollouts import Move, Rollout
 from ratchet.ledger.traffic import Traffic
@@ -41,7 +43,7 @@ training: {algorithms: {logistic_regression: {}}, tuning: {folds: 3, trials: 0}}
 triggers: {investigate: {labels: 40}, cooldown: null}
 gates:
   minimum: {roc_auc: 0.3}
-  budget: {latency_p95: 500ms, size: 50MB, memory: 2GB}
+  budget: {latency_p95: 500ms, size: 50MB}
 """
 
 
@@ -85,11 +87,19 @@ def ask(folder: Path, *assignments: str, drifted: bool = True) -> Decision:
         return decision
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        leave_undrawn(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, tracking: Path) -> Path:
     """A project with a poor champion, and rows that are newer than it."""
     folder = tmp_path_factory.mktemp("looking") / "small"
     folder.mkdir()
+    give_tracking(folder, tracking)
     (folder / "data.csv").write_text(rows(700), encoding="utf-8")
     (folder / "ratchet.yaml").write_text(SETTINGS, encoding="utf-8")
     assert go(folder).outcome == "promoted"
