@@ -15,14 +15,12 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ratchet.errors import DataError
+from ratchet.packaging.batches import FEW, BatchScorer
+from ratchet.packaging.session import Session
 
 Kind = Literal["onnx", "lightgbm", "xgboost", "numpy"]
 Rows = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
-
-CHUNK = 1024
-"""Rows scored at once: bounds the memory (an SVM holds rows x vectors), and costs no time."""
 
 
 class Scorer(Protocol):
@@ -63,48 +61,13 @@ def open_scorer(kind: Kind, content: bytes) -> Scorer:
 
 
 class OnnxScorer:
-    """Scores with ONNX Runtime on one thread."""
+    """Scores with ONNX Runtime on one thread; many rows of a model of trees by masks."""
 
     def __init__(self, content: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # Batches have many sizes: a kept arena would hold the memory of the largest for good.
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = False
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise DataError(
-                "The model file cannot be opened",
-                why=f"ONNX Runtime {onnxruntime.__version__} says: {error}"[:300],
-                fix="install the versions in the bundle's requirements.txt, or train again",
-                code="model_unreadable",
-            ) from error
-        # It keeps the file's bytes for good, to open the session anew on another device.
-        self._session.disable_fallback()
-        self._session._model_bytes = None
-        # What its Python side does for every run, measured 3 us, is about other devices.
-        self._run = getattr(self._session, "_sess", self._session).run
-        given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        self._input, self._outputs = given.name, [made.name]
-        self._dtype = np.float64 if given.type == "tensor(double)" else np.float32
-        self.features = int(given.shape[1])
-        self.classes = int(made.shape[1])
+        self._session = Session(content)
+        self._batches = BatchScorer(self._session, content)
+        self.features, self.classes = self._session.features, self._session.outputs
 
     def score(self, X: Rows) -> Scores:
         """Scores float64 (n, classes) of encoded rows float32 (n, features)."""
-        values = np.ascontiguousarray(X, dtype=self._dtype)
-        run, names, key = self._run, self._outputs, self._input
-        if len(values) <= CHUNK:
-            return np.asarray(run(names, {key: values}, None)[0], dtype=np.float64)
-        scores = np.empty((len(values), self.classes))
-        for start in range(0, len(values), CHUNK):
-            scores[start : start + CHUNK] = run(names, {key: values[start : start + CHUNK]}, None)[
-                0
-            ]
-        return scores
+        return self._session.run(X) if len(X) < FEW else self._batches.score(X)
