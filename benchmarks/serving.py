@@ -8,9 +8,14 @@ another core, loopback. All servers run all the time, and one after the other is
 within a round, and the median of the rounds is told. Each has an environment of its own, made here
 under the cache folder. The floor is a bare ASGI app that decodes the JSON, runs the
 ONNX session and encodes the answer; Ratchet validates, routes and logs as well. Printed for 1 and
-32 connections and for bodies of 1,000 rows: CPU milliseconds a request, requests a second, the
-median and the 99th percentile of the latency, those of CPU and percentile as multiples of the
-floor's too; and CPU-seconds until ready, and the resident memory of a server and its processes.
+32 connections and for bodies of 1,000 rows, as objects and, where a protocol has that, by column
+(the same rows; the Open Inference Protocol, and MLflow's ``inputs``): CPU milliseconds a request,
+requests a second, the median and the 99th percentile of the latency, those of CPU and percentile
+as multiples of the floor's too, and the CPU of ``mlflow models serve`` as a multiple of each; and
+CPU-seconds until ready, and the resident memory of a server and its processes.
+
+A request's CPU is that of the serving processes. What it costs to move the log into the lake
+later, which a process beside Ratchet's server does with low priority, is told by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -31,7 +37,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +49,13 @@ DATA = HERE.parents[1] / "shared" / "data" / "telco_churn" / "data.parquet"
 CACHE = Path(tempfile.gettempdir()) / "ratchet-serving"
 SERVERS = HERE / "servers"
 TICK = os.sysconf("SC_CLK_TCK")
-LOADS = {"1 connection": (1, 1), "32 connections": (32, 1), "1,000 rows": (1, 1_000)}
-"""Name to connections and rows of a body."""
+LOADS = {
+    "1 connection": (1, 1, False),
+    "32 connections": (32, 1, False),
+    "1,000 rows": (1, 1_000, False),
+    "1,000 rows, by column": (1, 1_000, True),
+}
+"""Name to connections, rows of a body, and whether it holds them by column."""
 BODIES = 100
 
 Records = list[dict[str, Any]]
@@ -60,6 +71,10 @@ def _one_or_many(rows: Records) -> Any:
 
 def _for_mlflow(rows: Records) -> Any:
     return {"dataframe_records": rows}
+
+
+def _columns_for_mlflow(rows: Records) -> Any:
+    return {"inputs": {name: [row[name] for row in rows] for name in rows[0]}}
 
 
 def _tensors(rows: Records) -> Any:
@@ -87,6 +102,7 @@ class Contender:
     path: str
     body: Callable[[Records], Any]
     ready: str = "/"
+    by_column: tuple[str, Callable[[Records], Any]] | None = None
 
 
 def _script(name: str) -> Callable[[Path, str, int], list[str]]:
@@ -96,6 +112,10 @@ def _script(name: str) -> Callable[[Path, str, int], list[str]]:
 def _ratchet(cache: Path, python: str, port: int) -> list[str]:
     project = str(cache / "project")
     return [python, "-m", "ratchet", "serve", "--project", project, "--port", str(port)]
+
+
+def _unmoved(cache: Path, python: str, port: int) -> list[str]:
+    return [*_ratchet(cache, python, port), "--set", "serving.log.compact=10h"]
 
 
 def _unlogged(cache: Path, python: str, port: int) -> list[str]:
@@ -130,10 +150,14 @@ def _mlserver(cache: Path, python: str, port: int) -> list[str]:
     return [str(Path(python).parent / "mlserver"), "start", str(folder)]
 
 
+_OPEN_INFERENCE = ("/v2/models/churn/infer", _tensors)
+
 CONTENDERS = (
     Contender("floor", (), _script("floor.py"), "/", _one_or_many),
-    Contender("ratchet", (), _ratchet, "/v1/predict", _one_or_many, "/readyz"),
-    Contender("without log", (), _unlogged, "/v1/predict", _one_or_many, "/readyz"),
+    Contender("ratchet", (), _ratchet, "/v1/predict", _one_or_many, "/readyz", _OPEN_INFERENCE),
+    Contender(
+        "without log", (), _unlogged, "/v1/predict", _one_or_many, "/readyz", _OPEN_INFERENCE
+    ),
     Contender(
         "mlflow",
         ("mlflow>=3.13,<4", "scikit-learn", "lightgbm", "pandas", "cloudpickle"),
@@ -141,6 +165,7 @@ CONTENDERS = (
         "/invocations",
         _for_mlflow,
         "/ping",
+        ("/invocations", _columns_for_mlflow),
     ),
     Contender(
         "fastapi",
@@ -159,6 +184,7 @@ CONTENDERS = (
         "/v2/models/churn/infer",
         _tensors,
         "/v2/models/churn/ready",
+        _OPEN_INFERENCE,
     ),
 )
 
@@ -191,13 +217,17 @@ def main() -> None:
         for item in items:
             server, port, ready[item.name] = stack.enter_context(_serving(item, asked.cache))
             running.append((item, server, port))
-        for load, (connections, rows) in LOADS.items():
+        for load, (_, _, by_column) in LOADS.items():
             for turn in range(asked.rounds):
                 for item, server, port in running:
-                    made = _load(item, server, port, connections, rows, asked, warm=not turn)
+                    if by_column and item.by_column is None:
+                        continue
+                    made = _load(item, server, port, load, asked, warm=not turn)
                     found[item.name].setdefault(load, []).append(made)
                     resident[item.name].append(_resident(server) / 2**20)
     _show(found, ready, resident)
+    if "ratchet" in found:
+        _show_moving(asked)
 
 
 # -- the servers ----------------------------------------------------------------------------
@@ -269,18 +299,20 @@ def _load(
     item: Contender,
     server: int,
     port: int,
-    connections: int,
-    rows: int,
+    load: str,
     asked: argparse.Namespace,
     *,
     warm: bool,
 ) -> Measured:
-    script = _bodies(item, rows, asked.cache)
+    connections, rows, by_column = LOADS[load]
+    path, body = item.by_column if by_column and item.by_column else (item.path, item.body)
+    kind = f"{rows}.columns" if by_column else f"{rows}"
+    script = _bodies(asked.cache / f"{item.name}.{kind}.lua", body, rows)
     if warm:
-        _wrk(script, port, item.path, connections, 1.0)
-    before = _cpu(server)
-    told = _wrk(script, port, item.path, connections, asked.seconds)
-    spent = _cpu(server) - before
+        _wrk(script, port, path, connections, 1.0)
+    before = _serving_cpu(server)
+    told = _wrk(script, port, path, connections, asked.seconds)
+    spent = _serving_cpu(server) - before
     count, seconds, p50, p99, errors = (float(part) for part in told.split())
     if errors or not count:
         print(f"{item.name}: {errors:.0f} of {count:.0f} answers were no 2xx", file=sys.stderr)
@@ -301,15 +333,14 @@ def _wrk(script: Path, port: int, path: str, connections: int, seconds: float) -
     return re.search(r"told (.*)", done.stdout).group(1)  # type: ignore[union-attr]
 
 
-def _bodies(item: Contender, rows: int, cache: Path) -> Path:
+def _bodies(script: Path, body: Callable[[Records], Any], rows: int) -> Path:
     """A wrk script that sends one body after the other."""
-    script = cache / f"{item.name}.{rows}.lua"
     if script.exists():
         return script
     table = _customers()
     many = BODIES if rows == 1 else 10
     parts = (table.slice((place * rows) % (table.height - rows), rows) for place in range(many))
-    texts = [json.dumps(item.body(part.to_dicts())) for part in parts]
+    texts = [json.dumps(body(part.to_dicts())) for part in parts]
     quoted = ",\n".join(f"[==[{text}]==]" for text in texts)
     script.write_text(
         f"local bodies = {{\n{quoted}\n}}\nlocal place = 0\n"
@@ -329,6 +360,36 @@ def _customers() -> pl.DataFrame:
     return table.drop_nulls()
 
 
+def _show_moving(asked: argparse.Namespace) -> None:
+    """What it costs to move rows from the log into the lake, in CPU microseconds each."""
+    print(f"\n{'moving the log, CPU us a row':30}{'rows':>10}")
+    for load in LOADS:
+        _move(asked.cache)
+        item = replace(
+            next(each for each in CONTENDERS if each.name == "ratchet"), command=_unmoved
+        )
+        with _serving(item, asked.cache) as (server, port, _):
+            _load(item, server, port, load, asked, warm=False)
+            os.kill(server, signal.SIGKILL)  # or it would move the log itself
+        rows, seconds = _move(asked.cache)
+        print(f"{load:24}{1e6 * seconds / rows:6.1f}{rows:10}")
+
+
+def _move(cache: Path) -> tuple[int, float]:
+    """Move what waits: its rows, and the CPU-seconds beyond those of moving nothing."""
+    spent, rows = [], 0
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "ratchet", "data", "compact", "--json", "--project"]
+        done = subprocess.run(
+            [*command, str(cache / "project")], check=True, capture_output=True, text=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        rows += int(json.loads(done.stdout)["data"]["served"])
+    return rows, spent[0] - spent[1]
+
+
 # -- processes ------------------------------------------------------------------------------
 
 
@@ -345,6 +406,17 @@ def _cpu(pid: int) -> float:
     for member in _family(pid):
         parts = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
         total += sum(int(part) for part in parts[11:15])
+    return total / TICK
+
+
+def _serving_cpu(pid: int) -> float:
+    """CPU-seconds of a process and those beside it that answer too."""
+    total = 0
+    for member in _family(pid):
+        command = Path(f"/proc/{member}/cmdline").read_bytes().split(b"\0")
+        if b"compact" not in command:
+            parts = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            total += int(parts[11]) + int(parts[12])
     return total / TICK
 
 
@@ -421,13 +493,17 @@ def _show(
 ) -> None:
     for load in LOADS:
         print(f"\n{load}")
-        heads = ("CPU ms", "x floor", "req/s", "p50 ms", "p99 ms", "x floor")
+        heads = ("CPU ms", "x floor", "mlflow x", "req/s", "p50 ms", "p99 ms", "x floor")
         print(f"{'':12}{''.join(f'{head:>9}' for head in heads)}{'errors':>8}")
         for name, rounds in found.items():
+            if load not in rounds:
+                continue
             made = _median(rounds[load])
             cpu, p99 = _times(rounds[load], found.get("floor", {}).get(load))
+            theirs = found.get("mlflow", {}).get(load)
+            less = 1 / _times(rounds[load], theirs)[0]
             print(
-                f"{name:12}{made.cpu_ms:9.3f}{cpu:9.2f}{made.per_second:9.1f}"
+                f"{name:12}{made.cpu_ms:9.3f}{cpu:9.2f}{less:9.1f}{made.per_second:9.1f}"
                 f"{made.p50_ms:9.2f}{made.p99_ms:9.2f}{p99:9.2f}{made.errors:8}"
             )
     # At times a process beside Ratchet's server moves the log into the lake: that is the most.
@@ -438,7 +514,7 @@ def _show(
 
 
 def _times(rounds: list[Measured], floor: list[Measured] | None) -> tuple[float, float]:
-    """How many times the floor's CPU and 99th percentile: the medians over the rounds."""
+    """How many times another's CPU and 99th percentile: the medians over the rounds."""
     if floor is None:
         return float("nan"), float("nan")
     pairs = list(zip(rounds, floor, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ratchet.packaging.model import Model
-from ratchet.serving.answers import Answered
+from ratchet.serving.answers import Answered, AnsweredTable, by_column
 from ratchet.serving.codec import Codec
 from ratchet.serving.http import Answer, ProblemError, Request, Routes
 
@@ -60,6 +60,9 @@ class ServedModel:
                 zip(given.labels, given.scores.tolist(), strict=True)
             )
         ]
+
+    async def predict_table(self, asked, request=None, *, version=None) -> AnsweredTable:
+        return by_column(await self.predict(asked, request, version=version))
 
 
 def call(

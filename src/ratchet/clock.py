@@ -5,7 +5,7 @@ A demonstration or a test may let time run faster: ``RATCHET_CLOCK=START@REAL*SP
 when the machine's clock said REAL (seconds since 1970), and that time passes SPEED times as fast
 since. ``RATCHET_CLOCK=@FILE`` names a file that holds this form instead and is read again whenever
 it changed: whoever writes it (``turn``) holds the clock or lets it jump, for all processes at once.
-``monotonic`` and ``processor`` are never changed: they measure work, not the calendar.
+``monotonic``, ``processor`` and ``effort`` are never changed: they measure work, not the calendar.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def monotonic() -> float:
 def processor() -> float:
     """Seconds of processor time this process has used, all threads together."""
     return time.process_time()
+
+
+def effort() -> float:
+    """Seconds of processor time that this thread has used."""
+    return time.thread_time()
 
 
 def labour() -> float:

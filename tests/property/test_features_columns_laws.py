@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from property.test_features_parity import KINDS, ROWS, bits, recipes
+from ratchet.data.coded import Coded
 from ratchet.features.columns import ColumnPath
 from ratchet.features.encoders.lookup import LookupEncoder
 from ratchet.features.encoders.slots import Slot
@@ -54,3 +55,17 @@ def test_categories_of_any_number_are_found(known, others):
     wanted += [-1.0 if other else -2.0 for other in others]
     assert path.table([values], len(values)).ravel().tolist() == wanted
     assert [path.row([value]).item() for value in values] == wanted
+
+
+@pytest.mark.parametrize("known", [1, 253, 254, 400])
+def test_codes_are_encoded_as_the_values_they_stand_for(known):
+    names = tuple(f"c{place}" for place in range(known))
+    rows = tuple((float(place), -float(place)) for place in range(known))
+    slot = Slot("x", "text", "string")
+    encoder = LookupEncoder(("x", "y"), slot, names, rows, (-1.0, 1.0), (-2.0, 2.0))
+    path = ColumnPath([encoder], ["x"])
+    for of in ((None, *names[:200], "", "never seen"), ("", "other", names[0])):
+        values = [of[place % len(of)] for place in range(500)]
+        coded = Coded(of, bytes(place % len(of) for place in range(500)))
+        for _ in range(2):
+            np.testing.assert_array_equal(path.table([coded], 500), path.table([values], 500))

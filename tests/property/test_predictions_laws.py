@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ratchet.data.coded import CodedColumn
 from ratchet.data.lake import Lake
 from ratchet.data.predictions import compaction
 from ratchet.data.predictions.compaction import compact
@@ -84,12 +85,18 @@ def batches(draw: st.DrawFn) -> Batch:
     def column(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
         return st.lists(values, min_size=count, max_size=count)
 
+    def feature() -> Any:
+        different = draw(st.lists(VALUES, min_size=1, max_size=4))
+        codes = st.lists(st.integers(0, len(different) - 1), min_size=count, max_size=count)
+        coded = codes.map(lambda at: CodedColumn(different, bytes(at)))
+        return draw(column(VALUES) | coded)
+
     return Batch(
         at=draw(MOMENTS),
         version=draw(COUNTS),
         arm=draw(TEXTS),
         names=names,
-        values=[draw(column(VALUES)) for _ in names],
+        values=[feature() for _ in names],
         ids=draw(column(TEXTS)),
         scores=draw(column(st.lists(NUMBERS, max_size=3))),
         labels=draw(st.none() | column(st.none() | LABELS)),
@@ -120,9 +127,13 @@ def test_a_batch_is_the_rows_that_single_records_give(batch: Batch) -> None:
     singles = list(batch.rows())
     assert len(singles) == len(batch.ids)
     assert repr(list(again.rows())) == repr(singles)
-    together, apart = Rows([encode(batch)]), Rows([encode(each) for each in singles])
+    apart = Rows([encode(each) for each in singles])
+    wanted = apart.predictions()
+    together = Rows([encode(batch)])
     assert together.unread == apart.unread == 0
-    assert together.predictions().equals(apart.predictions())
+    found = together.predictions()
+    assert found.schema == wanted.schema
+    assert found.equals(wanted)
 
 
 @settings(deadline=None, max_examples=40)
@@ -164,6 +175,23 @@ def test_a_batch_whose_parts_do_not_fit_is_never_written_or_read(
     with pytest.raises(DataError):
         decode(payload)
     assert Rows([payload]).unread == 1
+
+
+def test_a_code_that_names_nothing_is_never_written_or_read() -> None:
+    with pytest.raises(ValueError, match="does not name"):
+        CodedColumn(["a", "b"], b"\0\1\2")
+    assert CodedColumn(["a"] * 256, bytes(range(256))).values() == ["a"] * 256
+    batch = Batch(
+        0, 1, "a", ["x"], [CodedColumn(["a", "b"], b"\0\1\1")], ["p", "q", "r"], [[0.5]] * 3
+    )
+    payload = encode(batch)
+    assert [row.features for row in decode(payload).rows()] == [{"x": each} for each in "abb"]
+    for wrong in (b'"AAEC"', b'"AAE="', b'"AA"', b"[0,1]", b"7"):
+        damaged = payload.replace(b'"AAEB"', wrong)
+        assert damaged != payload
+        with pytest.raises(DataError):
+            decode(damaged)
+        assert Rows([damaged]).unread == 1
 
 
 @settings(deadline=None, max_examples=40)

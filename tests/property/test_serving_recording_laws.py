@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +86,39 @@ def test_rows_logged_together_are_those_logged_one_by_one(
         assert len(together) == 1
     assert repr(expanded(together)) == repr(expanded(apart))
     assert Rows(together).predictions().equals(Rows(apart).predictions())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    records=st.one_of(
+        st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=20),
+        st.lists(st.fixed_dictionaries(VALUES | IDS), min_size=1, max_size=20),
+    ),
+    drop=NAMES,
+    hashed=NAMES,
+    blanks=st.booleans(),
+)
+def test_rows_that_came_by_column_are_logged_as_those_that_came_one_by_one(
+    desk, records, drop, hashed, blanks
+):
+    space = (", ", ": ") if blanks else (",", ":")
+    given_columns = {
+        name: msgspec.Raw(json.dumps([row[name] for row in records], separators=space).encode())
+        for name in records[0]
+    }
+    table = desk.codec.by_column.read(given_columns)
+    ids = [f"p{place}" for place in range(len(records))]
+    own = recorder(Privacy(drop, hashed, b"k" * 32, "customer"))
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording, "MANY", 1)
+        for asked in (table, desk.codec.check(records)):
+            (part,) = divide(desk, asked, ids, 17, None)
+            part.score()
+            told.append(own.payloads(part, 5))
+    assert [len(payloads) for payloads in told] == [1, 1]
+    assert repr(expanded(told[0])) == repr(expanded(told[1]))
+    assert Rows(told[0]).predictions().equals(Rows(told[1]).predictions())
 
 
 def test_an_awkward_name_is_logged_as_it_is(desk):

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ratchet.data.coded import Coded
 from ratchet.features.encoders.encoder import Encoder
 from ratchet.features.encoders.lookup import LookupEncoder
 from ratchet.features.encoders.slots import (
@@ -55,6 +56,7 @@ class ColumnPath:
         self._singles: list[tuple[int, int, Callable[[Any, float], float], float]] = []
         self._columns: list[tuple[Encoder, list[Slot], int, int]] = []
         self._tables: dict[int, tuple[dict[str | None, int], Matrix]] = {}
+        self._books: dict[int, tuple[Sequence[Any], Matrix]] = {}
         at = 0
         for encoder in encoders:
             end = at + len(encoder.columns)
@@ -94,10 +96,23 @@ class ColumnPath:
                 part = out[:, at:end]
                 if isinstance(encoder, LookupEncoder):
                     codes, table = self._tables[at]
-                    encoder.write(_places(held[sources[0]], codes, len(table) - 2), table, part)
+                    values = held[sources[0]]
+                    if isinstance(values, Coded):
+                        encoder.write(*self._translated(values, at), part)
+                    else:
+                        encoder.write(_places(values, codes, len(table) - 2), table, part)
                 else:
                     encoder.write([held[slot] for slot in sources], part)
         return out
+
+    def _translated(self, values: Coded, at: int) -> tuple[Codes, Matrix]:
+        """Codes of a column, and the rows of the table at ``at`` in the order of these codes."""
+        of, own = self._books.get(at, (None, None))
+        if of is not values.of or own is None:
+            codes, table = self._tables[at]
+            own = table.take([codes.get(name, len(table) - 2) for name in values.of], axis=0)
+            self._books[at] = values.of, own
+        return np.frombuffer(values.at, np.uint8), own
 
 
 def read_value(slot: Slot) -> Read:

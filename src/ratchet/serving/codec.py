@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from itertools import repeat
 from math import isfinite
 from operator import attrgetter, is_
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ratchet.serving.asked import Asked, Question, entity_of_id
+from ratchet.serving.columnar import ColumnReader
 from ratchet.serving.http import ProblemError
 from ratchet.serving.inspection import Inspection, check_id, is_moment, wrong_value
 from ratchet.serving.problems import UNREADABLE, not_json, path_of, too_many, words_of
@@ -27,47 +30,6 @@ if TYPE_CHECKING:
     from ratchet.packaging.signature import Signature
 
 Extra: TypeAlias = Literal["refuse", "ignore"]
-
-
-class Asked(msgspec.Struct, gc=False):
-    """A row to score, checked; only a ``Codec`` makes one.
-
-    Attributes:
-        row: the columns' values, a struct of the codec's own type.
-        entity: whom it is about, as text.
-    """
-
-    row: Any
-    entity: str | None = None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The row by column name, as JSON values; id and time too where they were given."""
-        return record_of(self.row)
-
-
-def record_of(row: Any) -> dict[str, Any]:
-    """A codec's row by column name."""
-    raw: dict[str, Any] = msgspec.to_builtins(row)
-    if row.renamed:
-        raw = {row.renamed.get(name, name): value for name, value in raw.items()}
-    return raw
-
-
-class Question(msgspec.Struct, gc=False):
-    """The body of ``/v1/predict``: rows, or ids whose rows are still to be looked up.
-
-    Attributes:
-        asked: the rows; empty where ``ids`` is there.
-        single: whether one answer is wanted and not a list.
-        ids: the entities to look up, in order.
-        given: what the request itself says of each of ``ids``; it wins over what is stored.
-    """
-
-    asked: list[Asked]
-    single: bool
-    ids: tuple[str, ...] = ()
-    given: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +53,11 @@ class Codec:
         target: named in the problem when a row holds it.
         others: signatures of versions that answer beside it. What only they read may be
             absent; what they read as another kind is taken in ``signature``'s.
+        known: texts that columns often hold; see ``ColumnReader``.
+
+    Attributes:
+        columns: what a row holds; ``kinds`` by name; ``names`` of all that it may hold.
+        by_column: reads whole columns.
     """
 
     def __init__(
@@ -101,12 +68,14 @@ class Codec:
         target: str = "",
         *,
         others: Sequence[Signature] = (),
+        known: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         expected = {each.name: Expected(each.name, each.kind) for each in signature.inputs}
         for other in others:
             for each in other.inputs:
                 expected.setdefault(each.name, Expected(each.name, each.kind, required=False))
         self.columns = tuple(expected.values())
+        self.kinds: Mapping[str, Kind] = {each.name: each.kind for each in self.columns}
         self._also = tuple(
             name
             for name in dict.fromkeys((id_column, time_column))
@@ -121,6 +90,7 @@ class Codec:
         ]
         self._inspection = Inspection(self.columns, self._also, id_column, target)
         self.Row, self.Lax = make_row_types(self.columns, self._also, id_column)
+        self.by_column = ColumnReader(self.Row, self.columns, self._also, id_column, known)
         place = self.names.index(id_column) if id_column is not None else -1
         self._id_of = attrgetter(f"c{place}") if place >= 0 else None
         question = msgspec.defstruct(
@@ -223,10 +193,7 @@ class Codec:
         if len(rows) > 1 and all(map(is_, map(self._id_of, rows), repeat(UNSET))):
             return [*map(Asked, rows)]
         ids = map(self._id_of, rows)
-        return [
-            Asked(row, (value if type(value) is str else _entity(value)) or None)
-            for row, value in zip(rows, ids, strict=True)
-        ]
+        return [Asked(row, entity_of_id(value)) for row, value in zip(rows, ids, strict=True)]
 
     def _row(self, record: Any, where: str, *, refuse: bool = True) -> Any:
         """The row of a record, value by value."""
@@ -329,11 +296,6 @@ def _one_of() -> ProblemError:
     return ProblemError(
         422, "wrong_form", "The body must hold a record, records, an id or ids", fix=_FORMS
     )
-
-
-def _entity(value: Any) -> str | None:
-    """An id that is no text."""
-    return None if value is UNSET or value is None else str(value)
 
 
 def _a_list(value: Any, field: str) -> list[Any]:

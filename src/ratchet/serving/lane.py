@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec.structs import astuple
 
 from ratchet.errors import DataError
 from ratchet.features.columns import ColumnPath
+from ratchet.serving.asked import Asked, Columns, Table
 from ratchet.serving.http import ProblemError
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
     from ratchet.features.encoders.slots import Matrix
     from ratchet.packaging.composite import Scores
-    from ratchet.serving.codec import Asked, Codec
+    from ratchet.serving.codec import Codec
     from ratchet.serving.resident import Resident
 
-Columns: TypeAlias = Sequence[Sequence[Any]]
+_positive = itemgetter(1)
 
+SLOW = 8e-6
+"""Seconds of work for a row of a model that nothing is known of."""
 FEW = 16
 """Rows encoded one by one: measured, a table of 19 columns costs as much as 20 rows."""
 
@@ -37,6 +41,8 @@ class UnansweredError(Exception):
 
 def columns_of(asked: Sequence[Asked]) -> Columns:
     """The values of rows by column, in the order of their codec's ``names``."""
+    if isinstance(asked, Table):
+        return asked.columns
     values = list(chain.from_iterable(map(astuple, [each.row for each in asked])))
     width = len(values) // len(asked)
     return [values[place::width] for place in range(width)]
@@ -52,6 +58,7 @@ class Lane:
     Attributes:
         version: its number; ``text`` is the same as text.
         names: of the rows' columns, in their order; those of ``optional`` a row may lack.
+        pace: seconds of work for each of many rows, as the last ones took.
     """
 
     def __init__(self, resident: Resident, codec: Codec) -> None:
@@ -61,6 +68,7 @@ class Lane:
         self._composite = model.composite
         self._threshold = model.threshold
         interval = model.decision.interval
+        self.pace = SLOW
         self._ends = None if interval is None else (interval.low, interval.high)
         self.has_interval = interval is not None
         held = {each.name: each.kind for each in codec.columns}
@@ -97,13 +105,17 @@ class Lane:
             raise UnansweredError("score_not_finite")
         return rows
 
+    def learn(self, rows: int, seconds: float) -> None:
+        """Note how long rows took. One that was held up does not count for much."""
+        self.pace += 0.2 * (seconds / rows - self.pace)
+
     def labels(self, scores: Sequence[list[float]]) -> list[Label | None]:
         """The decided classes; None each for regression."""
         classes, threshold = self.classes, self._threshold
         if not classes:
             return [None] * len(scores)
         if threshold is not None:
-            return [classes[row[1] >= threshold] for row in scores]
+            return [*map(classes.__getitem__, map(threshold.__le__, map(_positive, scores)))]
         return [classes[row.index(max(row))] for row in scores]
 
     def interval(self, scores: list[float]) -> tuple[float, float] | None:

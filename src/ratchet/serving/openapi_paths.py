@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from ratchet.packaging.predictions import class_name
+from ratchet.serving.answers import by_column
 from ratchet.serving.openapi_operation import Operation, content, text
 from ratchet.serving.openapi_schemas import Schema, Served, ref
 from ratchet.serving.protocols import mlflow
-from ratchet.serving.protocols.open_inference import Inference, describe, write_answer
+from ratchet.serving.protocols.open_inference import describe, write_answer
+from ratchet.serving.protocols.tensor_table import Envelope
 from ratchet.serving.protocols.tensors import DATATYPES
 
 Paths = dict[str, dict[str, Operation]]
@@ -193,7 +195,7 @@ def _infer(served: Served, suffix: str, known: Mapping[str, Sequence[str]]) -> O
         }
         for column in served.columns
     ]
-    answer = write_answer(Inference([], id="42"), [served.answered], served.project)
+    answer = write_answer(Envelope(id="42"), by_column([served.answered]), served.project)
     told = msgspec.json.decode(answer.body)
     return Operation(
         "Open Inference Protocol",

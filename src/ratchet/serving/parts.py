@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ratchet.serving.lane import FEW, Columns, Lane, columns_of
+from ratchet import clock
+from ratchet.serving.asked import Asked, Columns, entities_of
+from ratchet.serving.lane import FEW, Lane, columns_of
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
-    from ratchet.serving.codec import Asked
     from ratchet.serving.desk import Desk
 
 Row = TypeVar("Row")
@@ -46,8 +47,15 @@ class Part(msgspec.Struct, gc=False):
         """Have the lane answer the rows; raises what ``Lane.score`` does."""
         if len(self.asked) <= FEW:
             self.take(self.lane.score(self.asked))
-        else:
-            self.take(self.lane.score(self.asked, self.by_column()))
+            return
+        began = clock.effort()
+        self.take(self.lane.score(self.asked, self.by_column()))
+        self.lane.learn(len(self.asked), clock.effort() - began)
+
+    @property
+    def effort(self) -> float:
+        """Seconds of work that scoring is expected to take."""
+        return len(self.asked) * self.lane.pace
 
     def by_column(self) -> Columns:
         """The values of each column, in the order of the lane's ``names``."""
@@ -72,7 +80,9 @@ def divide(
     """
     if version is not None or desk.only is not None or len(asked) == 1:
         arm, lane = (
-            desk.choose(asked[0].entity, ids[0]) if version is None else desk.pinned(version)
+            desk.pinned(version)
+            if version is not None
+            else desk.only or desk.choose(asked[0].entity, ids[0])
         )
         if len(asked) <= MOST:
             return [Part(arm, lane, at, asked, ids)]
@@ -98,8 +108,10 @@ def _slices(places: Places) -> list[Places]:
 
 def entity_of(asked: Sequence[Asked]) -> str | None:
     """Whom rows are about, where that is one and the same."""
-    first = asked[0].entity
-    return first if all(each.entity == first for each in asked) else None
+    entities = entities_of(asked)
+    if entities is None:
+        return None
+    return entities[0] if all(each == entities[0] for each in entities) else None
 
 
 def in_order(parts: Sequence[Part], rows: Sequence[Row]) -> list[Row]:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from ratchet.serving.codec import Question
+from ratchet.serving.asked import Question
 from ratchet.serving.parts import MOST
 
 if TYPE_CHECKING:
-    from ratchet.serving.codec import Asked, Codec
+    from ratchet.serving.asked import Asked
+    from ratchet.serving.codec import Codec
 
 PIECE: Final = 200_000
 """Bytes of a piece: about half a millisecond of work. A body that is no larger is read at once."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ratchet.errors import StorageError
-from ratchet.serving.codec import record_of
+from ratchet.serving.asked import record_of
 
 if TYPE_CHECKING:
     from ratchet.serving.site import Site

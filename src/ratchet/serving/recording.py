@@ -10,9 +10,11 @@ import msgspec
 from msgspec import UNSET
 
 from ratchet import clock
+from ratchet.data.coded import Coded, CodedColumn
 from ratchet.data.predictions.log import LogFullError
 from ratchet.data.predictions.records import Batch, Failed, Feedback, Served
 from ratchet.errors import StorageError
+from ratchet.serving.asked import entities_of
 from ratchet.serving.http import ProblemError
 from ratchet.serving.trouble import Trouble
 
@@ -86,28 +88,33 @@ class Recorder:
                 return [self._batch(part, columns, micros, request, of)]
         return self._rows(part, micros, request, of)
 
-    def _columns(self, part: Part) -> dict[str, Sequence[Any]] | None:
+    def _columns(self, part: Part) -> dict[str, Sequence[Any] | CodedColumn] | None:
         """What is logged of the rows by column; None where some have a column others have not."""
-        found = dict(zip(part.lane.names, part.by_column(), strict=True))
+        found: dict[str, Any] = dict(zip(part.lane.names, part.by_column(), strict=True))
         for name in part.lane.optional:
             absent = found[name].count(UNSET)
             if absent == len(part.asked):
                 del found[name]
             elif absent:
                 return None
-        return found if self.privacy.keeps_all else self.privacy.columns(found, found.values())
+        if not self.privacy.keeps_all:
+            found = self.privacy.columns(found, found.values())
+        return {
+            name: column.brief() if isinstance(column, Coded) else column
+            for name, column in found.items()
+        }
 
     def _batch(
         self,
         part: Part,
-        columns: dict[str, Sequence[Any]],
+        columns: dict[str, Sequence[Any] | CodedColumn],
         micros: int,
         request: str | Sequence[str | None] | None,
         of: Sequence[str] | None,
     ) -> bytes:
         """The rows as one record."""
-        entities: Sequence[str | None] = [each.entity for each in part.asked]
-        if not self.privacy.keeps_all:
+        entities = entities_of(part.asked)
+        if entities is not None and not self.privacy.keeps_all:
             entities = [*map(self.privacy.entity, entities)]
         return self._encode(
             Batch(
@@ -119,7 +126,7 @@ class Recorder:
                 ids=part.ids,
                 scores=part.scores,
                 labels=part.labels if part.lane.classes else None,
-                entities=entities if any(entities) else None,
+                entities=entities,
                 micros=micros,
                 of=of,
                 request=request,

@@ -21,7 +21,7 @@ from ratchet.ledger.health import FAILED
 from ratchet.ledger.traffic import Arm, Traffic
 from ratchet.packaging.heap import release_heap
 from ratchet.serving.codec import Codec
-from ratchet.serving.resident import Resident, load_resident
+from ratchet.serving.resident import Resident, known_texts, load_resident
 from ratchet.serving.router import Router
 from ratchet.serving.trouble import Failures, Trouble, cause_of, recovery_of
 
@@ -75,6 +75,7 @@ def assemble(site: Site, traffic: Traffic, residents: Mapping[int, Resident]) ->
         time_column=site.time,
         target=site.target,
         others=others,
+        known=known_texts(residents[first].model),
     )
     shadows = tuple(residents[number] for number in traffic.shadow if number in residents)
     return Serving(traffic, residents, residents[first], codec, Router(traffic), shadows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratchet.errors import DataError
+from ratchet.features.encoders.lookup import LookupEncoder
 from ratchet.packaging.model import Model
 
 if TYPE_CHECKING:
@@ -68,6 +69,17 @@ def load_resident(site: Site, pinned: Pinned) -> Resident:
     _warm(model)
     _rehearse(model)
     return Resident(pinned.version, model, pinned)
+
+
+def known_texts(model: Model) -> dict[str, tuple[str, ...]]:
+    """The texts of each column that the model learned something about, and the empty one."""
+    known: dict[str, dict[str, None]] = {}
+    for recipe in model.composite.recipes:
+        for encoder in recipe.encoders:
+            if isinstance(encoder, LookupEncoder) and encoder.source.view == "text":
+                own = known.setdefault(encoder.source.column, {"": None})
+                own.update(dict.fromkeys(encoder.categories))
+    return {name: tuple(texts) for name, texts in known.items()}
 
 
 def stamp_of(path: Path) -> Stamp:

@@ -14,7 +14,7 @@ from ratchet.serving.inspection import HIGHEST, LONGEST_ID, LOWEST
 if TYPE_CHECKING:
     from ratchet.serving.codec import Expected
 
-_STRICT: Final[dict[str, Any]] = {
+STRICT: Final[dict[str, Any]] = {
     "integer": Annotated[int, Meta(ge=LOWEST, le=HIGHEST)] | None,
     "number": float | None,
     "string": str | None,
@@ -22,7 +22,10 @@ _STRICT: Final[dict[str, Any]] = {
     "date": str | None,
     "datetime": str | None,
 }
-_ID: Final[Any] = Annotated[str, Meta(max_length=LONGEST_ID)] | int | None
+"""What a value of a kind is read as; of dates only that they are text."""
+ID: Final[Any] = Annotated[str, Meta(max_length=LONGEST_ID)] | int | None
+TEXT_OR_NUMBER: Final[Any] = str | int | float | None
+"""What a column may hold that the model does not read."""
 _AWKWARD: Final = re.compile(r'[\x00-\x1f"\\]')
 
 
@@ -46,11 +49,11 @@ def make_row_types(
     """
     names = [each.name for each in columns] + list(also)
     fields: list[Any] = [
-        (f"c{place}", _STRICT[each.kind], *(() if each.required else (None,)))
+        (f"c{place}", STRICT[each.kind], *(() if each.required else (None,)))
         for place, each in enumerate(columns)
     ]
     for place, name in enumerate(also, len(columns)):
-        kind = _ID if name == id_column else str | int | float | None
+        kind = ID if name == id_column else TEXT_OR_NUMBER
         fields.append((f"c{place}", kind | UnsetType, UNSET))
     stand_ins = {name: f"\ue000{place}" for place, name in enumerate(names) if is_awkward(name)}
     row = msgspec.defstruct(

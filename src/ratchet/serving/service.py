@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 from ratchet import clock
 from ratchet.config.durations import parse_duration
 from ratchet.data.predictions.records import Failed
-from ratchet.serving.answers import Answered, Order, answers_of
-from ratchet.serving.codec import Asked, Codec, Question
+from ratchet.serving.answers import (
+    Answered,
+    AnsweredTable,
+    Order,
+    answers_of,
+    table_of,
+)
+from ratchet.serving.asked import Asked, Question, Table
 from ratchet.serving.desk import Desk, open_desk
 from ratchet.serving.http import ProblemError, Request
 from ratchet.serving.ids import PredictionIds
 from ratchet.serving.lane import UnansweredError
-from ratchet.serving.parts import Part, divide, entity_of, in_order, names_of
+from ratchet.serving.parts import Part, divide, entity_of, names_of
 from ratchet.serving.privacy import Privacy
 from ratchet.serving.problems import too_many
 from ratchet.serving.recording import Recorder
@@ -26,6 +32,7 @@ from ratchet.serving.shadowing import Shadowing
 if TYPE_CHECKING:
     from ratchet.data.predictions.log import PredictionLog
     from ratchet.data.predictions.records import Feedback
+    from ratchet.serving.codec import Codec
     from ratchet.serving.lookup import Lookup
     from ratchet.serving.metrics import Metrics
     from ratchet.serving.residence import Residence
@@ -35,7 +42,10 @@ if TYPE_CHECKING:
 _WATCH = 1.0
 
 INLINE = 128
-"""Rows scored between two turns of the event loop; more are scored in a thread."""
+"""Rows scored between two turns of the event loop whatever it takes."""
+BRIEF = 0.002
+"""Seconds that more may take there; what takes longer is scored in a thread, which costs some 0.3
+milliseconds: both take turns, and each of NumPy's steps lets go of the interpreter."""
 
 
 class Service:
@@ -181,10 +191,20 @@ class Service:
         answered = self.predict_at_once(asked, request, request_id=request_id, version=version)
         if answered is not None:
             return answered
-        order = self._take(asked, request, request_id, version)
+        return answers_of(await self._work(self._take(asked, request, request_id, version)))
+
+    async def predict_table(
+        self, asked: Sequence[Asked], request: Request, *, version: int | None = None
+    ) -> AnsweredTable:
+        """As ``predict``, of one row or more, with answers by column."""
+        self.check_count(len(asked))
+        return table_of(await self._work(self._take(asked, request, None, version)))
+
+    async def _work(self, order: Order) -> list[Part]:
+        """Score and log the parts of an order."""
         for part in order.parts:
             try:
-                if len(part.asked) <= INLINE:
+                if len(part.asked) <= INLINE or part.effort < BRIEF:
                     part.score()
                 else:
                     await asyncio.get_running_loop().run_in_executor(self._pool, part.score)
@@ -196,8 +216,9 @@ class Service:
             payloads += self._recorder.payloads(part, micros, order.request_id)
             if len(order.parts) > 1:
                 await asyncio.sleep(0)  # many rows take a while, and others wait
-        await self._recorder.keep(payloads, len(asked))
-        return self._answer(order)
+        await self._recorder.keep(payloads, sum(len(part.asked) for part in order.parts))
+        self._count(order)
+        return order.parts
 
     def predict_at_once(
         self,
@@ -233,7 +254,8 @@ class Service:
             for payload in self._recorder.payloads(part, micros, order.request_id)
         ]
         self._recorder.keep_at_once(payloads, len(asked))
-        return self._answer(order)
+        self._count(order)
+        return answers_of(order.parts)
 
     async def feedback(self, items: Sequence[Feedback]) -> int:
         """Keep labels; on return they are in the log.
@@ -263,7 +285,8 @@ class Service:
     ) -> Order:
         """Rows by who answers them."""
         desk = self.desk
-        if type(asked[0].row) not in (desk.codec.Row, desk.codec.Lax):
+        made = asked.row_type if isinstance(asked, Table) else type(asked[0].row)
+        if made not in (desk.codec.Row, desk.codec.Lax):
             # What serves was swapped while the rows were looked up.
             asked = desk.codec.check([each.record for each in asked], extra="ignore")
         at = clock.micros()
@@ -275,16 +298,13 @@ class Service:
             request.rows = len(asked)
         return Order(desk, parts, began, request_id)
 
-    def _answer(self, order: Order) -> list[Answered]:
-        """Count and shadow what was scored and logged, and give it away."""
-        parts, shadows = order.parts, order.desk.shadows
-        for part in parts:
+    def _count(self, order: Order) -> None:
+        """Count and shadow what was scored and logged."""
+        shadows = order.desk.shadows
+        for part in order.parts:
             self.metrics.answered(part.arm, part.lane.text, len(part.ids))
             if shadows:
                 self._shadowing.offer(shadows, part.asked, part.ids, order.request_id)
-        if len(parts) == 1:
-            return answers_of(parts[0])
-        return in_order(parts, [answer for part in parts for answer in answers_of(part)])
 
     def _failure(self, part: Part, error: Exception) -> Exception:
         """What is raised where a part got no scores; but for a wrong value it is logged."""

@@ -16,7 +16,7 @@ from ratchet.serving.lane import Lane, UnansweredError
 from ratchet.serving.parts import Part, entity_of
 
 if TYPE_CHECKING:
-    from ratchet.serving.codec import Asked
+    from ratchet.serving.asked import Asked
     from ratchet.serving.ids import PredictionIds
     from ratchet.serving.metrics import Metrics
     from ratchet.serving.recording import Recorder

@@ -10,16 +10,15 @@ import pytest
 from integration.registry.registry_bundles import make_bundle, make_frame
 from ratchet.data.task import Task
 from ratchet.packaging.model import Model
-from ratchet.serving.answers import Answered
+from ratchet.serving.answers import Answered, by_column
 from ratchet.serving.codec import Expected
 from ratchet.serving.http import ProblemError, Request, Routes
 from ratchet.serving.protocols.open_inference import (
-    Inference,
     OpenInferenceProtocol,
-    Wanted,
     read_inference,
     write_answer,
 )
+from ratchet.serving.protocols.tensor_table import Envelope, Wanted
 from served_model import ServedModel, call
 
 COLUMNS = (
@@ -237,7 +236,7 @@ def answered(label="Yes", scores=(0.25, 0.75), classes=("No", "Yes"), place=0, *
 
 
 def written(rows, **asked):
-    return json.loads(write_answer(Inference([], **asked), rows, "churn").body)
+    return json.loads(write_answer(Envelope(**asked), by_column(rows), "churn").body)
 
 
 class TestWriting:
@@ -310,15 +309,15 @@ class TestWriting:
     @pytest.mark.parametrize("all_of_them", [True, False])
     def test_binary_outputs(self, all_of_them):
         rows = [answered(), answered("No", (0.6, 0.4), place=1)]
-        asked = Inference([], parameters={"binary_data_output": True})
+        asked = Envelope(parameters={"binary_data_output": True})
         if not all_of_them:
             wanted = [
                 Wanted("label", {"binary_data": True}),
                 Wanted("probabilities", {"binary_data": True}),
                 Wanted("prediction_id"),
             ]
-            asked = Inference([], outputs=wanted)
-        answer = write_answer(asked, rows, "churn")
+            asked = Envelope(outputs=wanted)
+        answer = write_answer(asked, by_column(rows), "churn")
         ((name, length),) = answer.headers
         assert name.lower() == b"inference-header-content-length"
         head, behind = answer.body[: int(length)], answer.body[int(length) :]

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from ratchet.data.coded import CodedColumn
 from ratchet.errors import DataError
 
 Label = str | int | float | bool
@@ -72,7 +73,7 @@ class Batch(msgspec.Struct, tag="batch", omit_defaults=True):
     version: int
     arm: str
     names: Sequence[str]
-    values: Sequence[Sequence[Any]]
+    values: Sequence[Sequence[Any] | CodedColumn]
     ids: Sequence[str]
     scores: Sequence[Sequence[float]]
     labels: Sequence[Label | None] | None = None
@@ -86,12 +87,13 @@ class Batch(msgspec.Struct, tag="batch", omit_defaults=True):
 
     def rows(self) -> Iterator[Served]:
         """Each row as a record of its own."""
-        rows = zip(*self.values, strict=True) if self.values else repeat(())
+        columns = map(plain, self.values)
+        rows = zip(*columns, strict=True) if self.values else repeat(())
         given = (self.labels, self.entities, self.of, self.request)
-        columns = (repeat(each) if each is None or type(each) is str else each for each in given)
+        others = (repeat(each) if each is None or type(each) is str else each for each in given)
         # What is endless is cut by the ids; the lengths of the others were compared.
         for own, row, scores, label, entity, of, request in zip(
-            self.ids, rows, self.scores, *columns, strict=False
+            self.ids, rows, self.scores, *others, strict=False
         ):
             yield Served(
                 id=own,
@@ -112,13 +114,18 @@ class Shape(Protocol):
     """A batch, however its values are held."""
 
     names: Sequence[str]
-    values: Sequence[Sequence[Any]]
+    values: Sequence[Any]
     ids: Sequence[str]
     scores: Sequence[Any]
     labels: Sequence[Any] | None
     entities: Sequence[Any] | None
     of: Sequence[Any] | None
     request: str | Sequence[str | None] | None
+
+
+def plain(column: Sequence[Any] | CodedColumn) -> Sequence[Any]:
+    """The values of a column."""
+    return column.values() if isinstance(column, CodedColumn) else column
 
 
 def check_shape(batch: Shape) -> None:
@@ -192,7 +199,8 @@ def encode(record: Record) -> bytes:
             _refuse_non_finite(record.features, record.scores)
         elif type(record) is Batch:
             _refuse_non_finite(
-                dict(zip(record.names, record.values, strict=True)), chain(*record.scores)
+                dict(zip(record.names, map(plain, record.values), strict=True)),
+                chain(*record.scores),
             )
         elif type(record) is Feedback:
             _refuse_feedback(record)

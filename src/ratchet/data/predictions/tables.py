@@ -232,12 +232,13 @@ def _write_day(folder: Path, day: str, rows: pl.DataFrame, names: list[str]) -> 
 
 def _statistics(rows: pl.DataFrame) -> str:
     """What a reader of the log can tell without a scan: rows, and the first and last moment."""
-    at = rows["at"].dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    at = pl.Series([rows["at"].min(), rows["at"].max()], dtype=_MOMENT)
+    first, last = at.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     return json.dumps(
         {
             "numRecords": rows.height,
-            "minValues": {"at": at.min()},
-            "maxValues": {"at": at.max()},
+            "minValues": {"at": first},
+            "maxValues": {"at": last},
             "nullCount": {name: rows[name].null_count() for name in rows.columns},
         }
     )

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from ratchet.serving.http import ProblemError
+from ratchet.serving.problems import UNREADABLE
 
 T = TypeVar("T")
 
@@ -37,18 +38,25 @@ def read_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     Raises:
         ProblemError: 400: it is no JSON, or not in the decoder's form.
     """
-    if b"NaN" in body or b"Infinity" in body:
-        body = _WORD.sub(_plain, body)
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _misshapen(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # Of bytes that are no text the place is told, not the bytes.
-        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise ProblemError(400, "bad_json", "The body is not valid JSON", why=why) from error
-    except RecursionError as error:
-        raise ProblemError(400, "bad_json", "The body is nested too deeply") from error
+    except UNREADABLE as error:
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise _unread(error) from error
+    try:
+        return decoder.decode(_WORD.sub(_plain, body))
+    except UNREADABLE as error:
+        raise _unread(error) from error
+
+
+def _unread(error: Exception) -> ProblemError:
+    if isinstance(error, msgspec.ValidationError):
+        return _misshapen(error)
+    if isinstance(error, RecursionError):
+        return ProblemError(400, "bad_json", "The body is nested too deeply")
+    # Of bytes that are no text the place is told, not the bytes.
+    why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    return ProblemError(400, "bad_json", "The body is not valid JSON", why=why)
 
 
 def _misshapen(error: msgspec.ValidationError) -> ProblemError:

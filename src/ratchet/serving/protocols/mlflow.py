@@ -9,7 +9,7 @@ ids, which MLflow does not know, are in headers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import msgspec
 from ratchet.packaging.predictions import class_name
 from ratchet.serving.http import JSON, Answer, Headers, ProblemError, Request, Routes
 from ratchet.serving.protocols.bodies import aside, read_json
+from ratchet.serving.protocols.objects import object_maker
 from ratchet.serving.protocols.tables import (
     Record,
     check_header,
@@ -31,9 +32,12 @@ from ratchet.serving.protocols.tables import (
 if TYPE_CHECKING:
     from ratchet.data.task import Label
     from ratchet.serving.answers import Answered
-    from ratchet.serving.codec import Asked, Codec, Expected
+    from ratchet.serving.asked import Asked
+    from ratchet.serving.codec import Codec, Expected
     from ratchet.serving.service import Service
 
+MANY = 4_000
+"""Bytes of a body from which it is read by column: a row or two take no longer one by one."""
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CSV = "text/csv"
 
@@ -60,7 +64,23 @@ class Invocation(msgspec.Struct):
     inputs: Any = msgspec.UNSET
 
 
+class Lists(msgspec.Struct, forbid_unknown_fields=True):
+    """A ``Split`` whose columns are named by texts."""
+
+    data: list[list[Any]]
+    columns: list[str]
+    index: msgspec.Raw = msgspec.Raw()
+
+
+class Tabular(msgspec.Struct, forbid_unknown_fields=True):
+    """A body that holds a table and nothing else."""
+
+    dataframe_split: Lists | None = None
+    inputs: dict[str, msgspec.Raw] | None = None
+
+
 _decoder = msgspec.json.Decoder(Invocation)
+_tabular_decoder = msgspec.json.Decoder(Tabular)
 
 
 class MlflowProtocol:
@@ -114,14 +134,43 @@ def _kind_of(request: Request) -> str:
     return request.headers.get(b"content-type", b"").decode("latin-1")
 
 
-def _ask(body: bytes, kind: str, codec: Codec) -> list[Asked]:
+def _ask(body: bytes, kind: str, codec: Codec) -> Sequence[Asked]:
     """The rows of a body of some content type."""
+    if len(body) >= MANY and not kind.startswith(CSV):
+        table = read_table(body, codec)
+        if table is not None:
+            return table
     records = read_rows(body, codec.columns, is_csv=kind.startswith(CSV))
     return codec.check(records, extra="ignore", where="rows")
 
 
 def _answer(answered: Sequence[Answered]) -> Answer:
     return Answer(200, write(answered), JSON, told(answered))
+
+
+def read_table(body: bytes, codec: Codec) -> Sequence[Asked] | None:
+    """The rows of a body of columns, or of lists of values; None where ``read_rows`` must look.
+
+    What a data frame leaves out or writes otherwise is judged there, value by value.
+    """
+    dated = not {"date", "datetime"}.isdisjoint(codec.kinds.values())
+    try:
+        given = None if dated else read_json(body, _tabular_decoder)
+    except ProblemError:
+        return None
+    if given is None or (given.inputs is None) == (given.dataframe_split is None):
+        return None
+    if given.inputs is not None:
+        return codec.by_column.read(given.inputs, ignore=True)
+    split = given.dataframe_split
+    assert split is not None
+    try:
+        columns = dict(zip(split.columns, zip(*split.data, strict=True), strict=True))
+    except ValueError:  # uneven
+        return None
+    if len(columns) != len(split.columns):
+        return None
+    return codec.by_column.take(columns, ignore=True)
 
 
 def read_rows(body: bytes, inputs: Sequence[Expected], *, is_csv: bool = False) -> list[Record]:
@@ -228,10 +277,10 @@ def _from_records(rows: Any, form: str, inputs: Sequence[Expected]) -> list[Reco
     return rows
 
 
-def _prediction(answered: Answered) -> dict[str, Any]:
-    if answered.classes:
-        names = _probability_names(answered.classes, tuple(map(type, answered.classes)))
-        return {"prediction": answered.label, **dict(zip(names, answered.scores, strict=True))}
+def _prediction(answered: Answered) -> Any:
+    classes = answered.classes
+    if classes:
+        return _maker(classes, tuple(map(type, classes)))(answered.label, *answered.scores)
     row: dict[str, Any] = {"prediction": answered.scores[0]}
     if answered.interval is not None:
         row["prediction_low"], row["prediction_high"] = answered.interval
@@ -239,9 +288,9 @@ def _prediction(answered: Answered) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _probability_names(classes: tuple[Label, ...], types: tuple[type, ...]) -> tuple[str, ...]:
+def _maker(classes: tuple[Label, ...], types: tuple[type, ...]) -> Callable[..., Any]:
     # The types tell 1 from true, which are equal to Python.
-    return tuple(f"probability_{class_name(label)}" for label in classes)
+    return object_maker(("prediction", *(f"probability_{class_name(label)}" for label in classes)))
 
 
 @cache

@@ -14,7 +14,7 @@ from ratchet.serving.protocols.tensors import BOOL, BYTES, Parameters
 if TYPE_CHECKING:
     from ratchet.data.task import Label
     from ratchet.packaging.signature import Signature
-    from ratchet.serving.answers import Answered
+    from ratchet.serving.answers import AnsweredTable
 
 
 class Output(msgspec.Struct):
@@ -41,30 +41,27 @@ def no_outputs(signature: Signature) -> list[Output]:
     ]
 
 
-def outputs_of(answered: Sequence[Answered]) -> list[Output]:
+def outputs_of(answered: AnsweredTable) -> list[Output]:
     """Answers as tensors; at least one answer, see ``no_outputs``."""
-    rows = len(answered)
-    classes = _all_classes(answered)
-    ids = Output("prediction_id", BYTES, [rows], [each.prediction_id for each in answered])
+    rows, classes = len(answered.ids), answered.classes
+    ids = Output("prediction_id", BYTES, [rows], answered.ids)
     if not classes:
-        made = [Output("prediction", "FP64", [rows], [each.scores[0] for each in answered])]
-        intervals = [each.interval for each in answered if each.interval is not None]
-        if len(intervals) == rows:
+        made = [Output("prediction", "FP64", [rows], answered.scores)]
+        if answered.ends is not None:
             made += [
-                Output(f"prediction_{end}", "FP64", [rows], [pair[place] for pair in intervals])
-                for place, end in enumerate(("low", "high"))
+                Output(f"prediction_{end}", "FP64", [rows], values)
+                for end, values in zip(("low", "high"), answered.ends, strict=True)
             ]
         return [*made, ids]
     datatype = label_type(classes)
-    labels: list[Any] = [each.label for each in answered]
-    if datatype == BYTES:
-        labels = [class_name(label) for label in labels]
-    flat = [score for each in answered for score in _scores(each, classes)]
+    labels: Sequence[Any] = answered.labels
+    if datatype == BYTES and any(type(label) is not str for label in classes):
+        labels = [class_name(label) for label in answered.labels if label is not None]
     shape = [rows, len(classes)]
     told = {"classes": _class_list(classes)}
     return [
         Output("label", datatype, [rows], labels),
-        Output("probabilities", "FP64", shape, flat, told),
+        Output("probabilities", "FP64", shape, answered.scores, told),
         ids,
     ]
 
@@ -93,22 +90,6 @@ def label_type(classes: Sequence[Label]) -> str:
     if len(kinds) > 1:
         return BYTES
     return {bool: BOOL, int: "INT64", float: "FP64"}.get(kinds.pop(), BYTES)
-
-
-def _all_classes(answered: Sequence[Answered]) -> tuple[Label, ...]:
-    """The classes of all versions that answered, in the order of the first."""
-    first = tuple(answered[0].classes)
-    if all(each.classes is answered[0].classes for each in answered):
-        return first
-    return tuple(dict.fromkeys(label for each in answered for label in each.classes))
-
-
-def _scores(answered: Answered, classes: tuple[Label, ...]) -> Sequence[float]:
-    """The scores of ``classes``; 0 for one that this version does not know."""
-    if len(answered.classes) == len(classes) and tuple(answered.classes) == classes:
-        return answered.scores
-    known = dict(zip(answered.classes, answered.scores, strict=True))
-    return [known.get(label, 0.0) for label in classes]
 
 
 def _class_list(classes: Sequence[Label]) -> str:

@@ -14,7 +14,7 @@ from ratchet.serving.feedback import read_feedback
 from ratchet.serving.http import Answer, Request, Routes
 from ratchet.serving.parts import MOST
 from ratchet.serving.pieces import PIECE, let_go, read_by_pieces
-from ratchet.serving.row_types import is_awkward
+from ratchet.serving.protocols.objects import object_maker
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
@@ -130,9 +130,4 @@ def _maker(classes: tuple[Label, ...], types: tuple[type, ...]) -> Callable[...,
 
     Their types belong to the key: 1, 1.0 and true are equal, and would share an entry.
     """
-    names = [class_name(label) for label in classes]
-    if any(is_awkward(name) for name in names):
-        return lambda *scores: dict(zip(names, scores, strict=True))
-    fields = [(f"c{place}", float) for place in range(len(names))]
-    spelled = {f"c{place}": name for place, name in enumerate(names)}
-    return msgspec.defstruct("Probabilities", fields, rename=spelled, gc=False)
+    return object_maker(tuple(map(class_name, classes)), numbers=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -80,6 +80,22 @@ class Tensor(msgspec.Struct):
         # 1.0 is an integer to JSON, and to those who write it so.
         if any(type(size) is float for size in self.shape):
             self.shape = [int(s) if s.is_integer() else -1 for s in map(float, self.shape)]
+
+
+class Described(Protocol):
+    """What an input says of its data."""
+
+    datatype: str
+    shape: list[int]
+    parameters: Parameters | None
+
+
+def is_column(tensor: Described, kind: Kind | None) -> bool:
+    """Whether an input in JSON is the values of a column, of one of the types its kind may have."""
+    told = tensor.parameters or {}
+    taken = tensor.datatype in (KNOWN if kind is None else _TAKEN[kind])
+    plain = told.keys() <= {"content_type"} and told.get("content_type") not in _ENCODED
+    return taken and plain and len(tensor.shape) == 1
 
 
 def read_columns(
