@@ -23,6 +23,7 @@ from ratchet.serving.columnar import ColumnReader
 from ratchet.serving.http import ProblemError
 from ratchet.serving.inspection import Inspection, check_id, is_moment, wrong_value
 from ratchet.serving.problems import UNREADABLE, not_json, path_of, too_many, words_of
+from ratchet.serving.rarely import Rarely
 from ratchet.serving.row_types import make_row_types
 
 if TYPE_CHECKING:
@@ -93,19 +94,15 @@ class Codec:
         self.by_column = ColumnReader(self.Row, self.columns, self._also, id_column, known)
         place = self.names.index(id_column) if id_column is not None else -1
         self._id_of = attrgetter(f"c{place}") if place >= 0 else None
-        question = msgspec.defstruct(
-            "Question",
-            [
-                ("record", self.Row | UnsetType, UNSET),
-                ("records", list[self.Row] | UnsetType, UNSET),  # type: ignore[name-defined]
-                ("id", str | int | UnsetType, UNSET),
-                ("ids", list[str | int] | UnsetType, UNSET),
-            ],
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(question).decode
-        self._decode_list: Callable[[bytes], Any] = msgspec.json.Decoder(list[self.Row]).decode  # type: ignore[name-defined]
+        self._ways = [_Way(self.Row)]
+        self._narrowly = Rarely()
+        if self.by_column.known_texts:
+            # A text that is known is not made anew for each row.
+            narrow, _ = make_row_types(
+                self.columns, self._also, id_column, self.by_column.known_texts
+            )
+            self._ways.insert(0, _Way(narrow))
+        self.row_types = frozenset((self.Lax, *(way.row for way in self._ways)))
 
     def decode(self, body: bytes, most: int | None = None) -> Question:
         """The rows, or ids, in the body of ``/v1/predict``; more than ``most`` are refused.
@@ -114,12 +111,14 @@ class Codec:
             ProblemError: 400 where it is no JSON, 413 for too many rows, 422 naming the field
                 for everything else.
         """
-        try:
-            raw = self._decode(body)
-        except msgspec.ValidationError as error:
-            return self._decode_slowly(body, most, error)
-        except UNREADABLE as error:
-            raise not_json(error, body) from None
+        raw = self._read(body)
+        if raw is None:
+            try:
+                raw = self._ways[-1].question(body)
+            except msgspec.ValidationError as error:
+                return self._decode_slowly(body, most, error)
+            except UNREADABLE as error:
+                raise not_json(error, body) from None
         if raw.id is not UNSET or raw.ids is not UNSET:
             return self._decode_slowly(body, most)
         if raw.record is not UNSET:
@@ -139,11 +138,24 @@ class Codec:
     def decode_rows(self, body: bytes) -> list[Asked] | None:
         """The rows in a JSON list of records; None where ``decode`` has to look closer."""
         try:
-            rows = self._decode_list(body)
+            rows = self._read(body, rows=True) or self._ways[-1].rows(body)
             self._check_dates(rows, "records")
         except (*UNREADABLE, ProblemError):
             return None
         return self._ask(rows)
+
+    def _read(self, body: bytes, *, rows: bool = False) -> Any:
+        """A body all of whose texts are known; None where it is to be read without that."""
+        way = self._ways[0]
+        if way is self._ways[-1] or not self._narrowly.due():
+            return None
+        try:
+            found = way.rows(body) if rows else way.question(body)
+        except UNREADABLE:
+            self._narrowly.failed()
+            return None
+        self._narrowly.worked()
+        return found
 
     def check(
         self,
@@ -280,6 +292,26 @@ class Codec:
         for place, part in enumerate(parts):
             self._inspection.check_part(part, name if single else f"records[{place}]")
         return Question([], single, tuple(map(str, ids)), tuple(parts))
+
+
+class _Way:
+    """Decoders for rows that are a struct."""
+
+    def __init__(self, row: type[msgspec.Struct]) -> None:
+        self.row = row
+        question = msgspec.defstruct(
+            "Question",
+            [
+                ("record", row | UnsetType, UNSET),
+                ("records", list[row] | UnsetType, UNSET),  # type: ignore[valid-type]
+                ("id", str | int | UnsetType, UNSET),
+                ("ids", list[str | int] | UnsetType, UNSET),
+            ],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        self.question: Callable[[bytes], Any] = msgspec.json.Decoder(question).decode
+        self.rows: Callable[[bytes], Any] = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
 
 
 _DATED = ("date", "datetime")

@@ -8,6 +8,7 @@ given, and the ``Codec`` goes through the rows, to accept it or to name it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from operator import itemgetter
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from ratchet.data.coded import MOST_CODES, Coded
-from ratchet.serving.asked import Table, entity_of_id
+from ratchet.serving.asked import Columns, Table, entity_of_id
 from ratchet.serving.inspection import is_moment
 from ratchet.serving.problems import UNREADABLE
 from ratchet.serving.row_types import ID, STRICT, TEXT_OR_NUMBER
@@ -118,7 +119,7 @@ class ColumnReader:
         ]
         return Table(self._row_type, columns, self._entities(found))
 
-    def _coded(self, name: str, values: list[Any]) -> Sequence[Any]:
+    def _coded(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
         """A column as codes where all of its values are known: looked up once for all lanes."""
         book = self._books.get(name)
         if book is None or len(values) < FEW:
@@ -155,10 +156,19 @@ class ColumnReader:
 
     def type_of(self, name: str) -> Any:
         """The narrowest type of a column: a list of texts that are known, or of its kind."""
-        if name not in self._books:
-            return GenericAlias(list, self._value_type(name))
+        return GenericAlias(list, self.known_texts.get(name) or self._value_type(name))
+
+    @cached_property
+    def known_texts(self) -> dict[str, Any]:
+        """The type of a text that is known, or null, by column."""
         one_of: Any = Literal
-        return GenericAlias(list, one_of[self._books[name][0]])
+        return {name: one_of[names] for name, (names, _) in self._books.items()}
+
+    def code(self, columns: Columns) -> Columns:
+        """Columns in the order of ``names``, those of known texts as codes if they are long."""
+        if len(columns[0]) < FEW:
+            return columns
+        return [self._coded(*each) for each in zip(self.names, columns, strict=True)]
 
     def _value_type(self, name: str) -> Any:
         kind = self._kinds.get(name)

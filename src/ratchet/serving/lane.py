@@ -58,6 +58,7 @@ class Lane:
     Attributes:
         version: its number; ``text`` is the same as text.
         names: of the rows' columns, in their order; those of ``optional`` a row may lack.
+        code: makes codes of columns of texts that the codec knows.
         pace: seconds of work for each of many rows, as the last ones took.
     """
 
@@ -77,6 +78,7 @@ class Lane:
         self._by_record = self._composite.derives or any(
             held.get(column.name, column.kind) != column.kind for column in model.signature.inputs
         )
+        self.code = codec.by_column.code
         self.names, self.optional = codec.names, codec.names[len(codec.columns) :]
         names = [each.name for each in codec.columns]
         self._paths = [ColumnPath(each.encoders, names) for each in self._composite.recipes]

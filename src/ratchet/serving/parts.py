@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ratchet import clock
-from ratchet.serving.asked import Asked, Columns, entities_of
+from ratchet.serving.asked import Asked, Columns, Table, entities_of
 from ratchet.serving.lane import FEW, Lane, columns_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Part(msgspec.Struct, gc=False):
     def by_column(self) -> Columns:
         """The values of each column, in the order of the lane's ``names``."""
         if self.columns is None:
-            self.columns = columns_of(self.asked)
+            columns = columns_of(self.asked)
+            self.columns = columns if isinstance(self.asked, Table) else self.lane.code(columns)
         return self.columns
 
     def take(self, scores: Sequence[list[float]]) -> None:

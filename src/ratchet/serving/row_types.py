@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -35,7 +36,10 @@ def is_awkward(name: str) -> bool:
 
 
 def make_row_types(
-    columns: Sequence[Expected], also: Sequence[str], id_column: str | None
+    columns: Sequence[Expected],
+    also: Sequence[str],
+    id_column: str | None,
+    types: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
     """The struct of a row, and one that takes unknown columns and lets go of them.
 
@@ -46,10 +50,15 @@ def make_row_types(
         columns: what a row holds.
         also: what it may hold, in the fields behind them.
         id_column: the one of ``also`` that names the entity.
+        types: of a column's values, where they are not its kind's.
     """
     names = [each.name for each in columns] + list(also)
     fields: list[Any] = [
-        (f"c{place}", STRICT[each.kind], *(() if each.required else (None,)))
+        (
+            f"c{place}",
+            types.get(each.name) or STRICT[each.kind],
+            *(() if each.required else (None,)),
+        )
         for place, each in enumerate(columns)
     ]
     for place, name in enumerate(also, len(columns)):

@@ -286,7 +286,7 @@ class Service:
         """Rows by who answers them."""
         desk = self.desk
         made = asked.row_type if isinstance(asked, Table) else type(asked[0].row)
-        if made not in (desk.codec.Row, desk.codec.Lax):
+        if made not in desk.codec.row_types:
             # What serves was swapped while the rows were looked up.
             asked = desk.codec.check([each.record for each in asked], extra="ignore")
         at = clock.micros()

@@ -35,9 +35,10 @@ def signature(kinds=None):
     return Signature(inputs, "binary", ("No", "Yes"))
 
 
-@pytest.fixture(scope="module")
-def codec():
-    return Codec(signature(), "customer", "at", "Churn")
+@pytest.fixture(scope="module", params=[{}, {"contract": ("", "month")}], ids=["all", "known"])
+def codec(request):
+    """With texts that are known, and so decoded another way, everything is the same."""
+    return Codec(signature(), "customer", "at", "Churn", known=request.param)
 
 
 def read(codec, body):
@@ -282,3 +283,16 @@ def test_an_id_may_be_a_feature():
     codec = Codec(signature(), "tenure", "seen", "Churn")
     assert codec.names == tuple(KINDS)
     assert read(codec, {"record": ROW}).asked[0].entity == "3"
+
+
+def test_known_and_new_texts_in_turns(codec):
+    tried = [*codec._ways]
+    for turn in range(200):
+        text = "month" if turn % 40 < 20 else f"new {turn}"
+        one = read(codec, {"record": {**ROW, "contract": text}})
+        many = read(codec, {"records": [{**ROW, "contract": each} for each in ("month", text)]})
+        pieces = codec.decode_rows(json.dumps([{**ROW, "contract": text}]).encode())
+        assert one.asked[0].record == pieces[0].record == {**ROW, "contract": text}
+        assert [each.record["contract"] for each in many.asked] == ["month", text]
+        assert {type(each.row) for each in (*one.asked, *many.asked, *pieces)} <= codec.row_types
+    assert codec._ways == tried

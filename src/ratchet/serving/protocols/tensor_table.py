@@ -15,6 +15,7 @@ import msgspec
 from ratchet.serving.http import ProblemError
 from ratchet.serving.protocols.bodies import read_json
 from ratchet.serving.protocols.tensors import Parameters, is_column
+from ratchet.serving.rarely import Rarely
 
 if TYPE_CHECKING:
     from ratchet.serving.asked import Asked
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS: Final = 200
 """Of a table that is decoded in one pass: a type is made for each, 0.1 ms."""
-_LONGEST_PAUSE: Final = 64
 
 
 class Wanted(msgspec.Struct):
@@ -61,20 +61,17 @@ class TensorReader:
         self._columns, self._kinds = codec.by_column, codec.kinds
         self._raw = msgspec.json.Decoder(_Untouched)
         self._whole: msgspec.json.Decoder[Any] | None = None
-        self._pause = self._skip = 0
+        # Where new texts are usual one pass is a waste.
+        self._at_once = Rarely()
 
     def read(self, body: bytes) -> tuple[Envelope, Sequence[Asked]] | None:
         """What a request says beside its inputs, and its rows; None for ``tensors`` to look."""
-        if self._skip:
-            self._skip -= 1
-        else:
+        if self._at_once.due():
             found = self._read_whole(body)
             if found is not None:
-                self._pause = 0
+                self._at_once.worked()
                 return found
-            # Where new texts are usual one pass is a waste, and is tried ever more rarely.
-            self._pause = min(2 * self._pause + 1, _LONGEST_PAUSE)
-            self._skip = self._pause
+            self._at_once.failed()
         try:
             told = read_json(body, self._raw)
         except ProblemError:
