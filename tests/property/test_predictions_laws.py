@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import tempfile
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ratchet.data.coded import CodedColumn
+from ratchet.data.coded import CodedColumn, PackedScores
 from ratchet.data.lake import Lake
 from ratchet.data.predictions import compaction
 from ratchet.data.predictions.compaction import compact
@@ -29,6 +31,7 @@ from ratchet.data.predictions.records import (
     Served,
     decode,
     encode,
+    plain,
 )
 from ratchet.data.predictions.rows import Rows
 from ratchet.data.predictions.segments import MARK, frame, join, parse
@@ -91,6 +94,16 @@ def batches(draw: st.DrawFn) -> Batch:
         coded = codes.map(lambda at: CodedColumn(different, bytes(at)))
         return draw(column(VALUES) | coded)
 
+    def scores() -> Any:
+        if draw(st.booleans()):
+            return draw(column(st.lists(NUMBERS, max_size=3)))
+        width = draw(st.integers(1, 3))
+        return PackedScores.of(
+            np.array(draw(column(st.lists(NUMBERS, min_size=width, max_size=width)))).reshape(
+                -1, width
+            )
+        )
+
     return Batch(
         at=draw(MOMENTS),
         version=draw(COUNTS),
@@ -98,7 +111,7 @@ def batches(draw: st.DrawFn) -> Batch:
         names=names,
         values=[feature() for _ in names],
         ids=draw(column(TEXTS)),
-        scores=draw(column(st.lists(NUMBERS, max_size=3))),
+        scores=scores(),
         labels=draw(st.none() | column(st.none() | LABELS)),
         entities=draw(st.none() | column(st.none() | TEXTS)),
         micros=draw(COUNTS),
@@ -159,7 +172,7 @@ def test_a_batch_whose_parts_do_not_fit_is_never_written_or_read(
         case "ids":
             facts["ids"] = [*batch.ids, "more"]
         case "scores":
-            facts["scores"] = [*batch.scores, [1.0]]
+            facts["scores"] = [*plain(batch.scores), [1.0]]
         case "labels":
             facts["labels"] = [*batch.ids, "more"]
         case "names":
@@ -175,6 +188,27 @@ def test_a_batch_whose_parts_do_not_fit_is_never_written_or_read(
     with pytest.raises(DataError):
         decode(payload)
     assert Rows([payload]).unread == 1
+
+
+def test_packed_scores_that_are_none_are_never_written_or_read() -> None:
+    scores = np.array([[0.25, 0.75], [1.0, -0.0]])
+    packed = PackedScores.of(scores)
+    assert len(packed) == 2
+    assert repr(packed.values()) == repr(scores.tolist())
+    batch = Batch(0, 1, "a", [], [], ["p", "q"], packed)
+    payload = encode(batch)
+    assert Rows([payload]).predictions()["scores"].to_list() == scores.tolist()
+    data = base64.b64encode(packed.data)
+    endless = base64.b64encode(np.array([[0.0, math.inf], [0.0, math.nan]]).tobytes())
+    for wrong in (data[4:], data[:-12] + b"AA==", b"", endless):
+        damaged = payload.replace(data, wrong)
+        assert damaged != payload
+        with pytest.raises(DataError):
+            decode(damaged)
+        assert Rows([damaged]).unread == 1
+    for width in (b"0", b"-2", b"3", b"1"):
+        with pytest.raises(DataError):
+            decode(payload.replace(b'"width":2', b'"width":' + width))
 
 
 def test_a_code_that_names_nothing_is_never_written_or_read() -> None:
@@ -201,7 +235,7 @@ def test_a_batch_with_what_is_not_finite_is_never_written(
 ) -> None:
     facts = {name: getattr(batch, name) for name in batch.__struct_fields__}
     if data.draw(st.booleans()):
-        facts["scores"] = [*batch.scores[:-1], [value]] if batch.ids else []
+        facts["scores"] = [*plain(batch.scores)[:-1], [value]] if batch.ids else []
     else:
         facts["names"] = [*batch.names, "a new one"]
         facts["values"] = [*batch.values, [value for _ in batch.ids]]

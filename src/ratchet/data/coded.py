@@ -1,4 +1,4 @@
-"""Columns of few different values, held as which of them each row has."""
+"""Columns as bytes: of few different values which of them each row has, and of numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, overload
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 MOST_CODES: Final = 256
 """Different values that a byte tells apart."""
@@ -35,6 +37,34 @@ class CodedColumn(msgspec.Struct, gc=False):
     def values(self) -> list[Any]:
         """The value of each row."""
         return [*map(self.of.__getitem__, self.at)]
+
+
+class PackedScores(msgspec.Struct, gc=False):
+    """Lists of finite numbers, all of one length, in JSON: ``data`` (base64) has them as float64.
+
+    Least byte first, a list behind the other. ValueError where they are not whole or not finite.
+    """
+
+    width: int
+    data: bytes
+
+    @classmethod
+    def of(cls, scores: npt.NDArray[np.float64]) -> PackedScores:
+        """The rows of a matrix (rows, width), finite."""
+        return cls(scores.shape[1], scores.astype("<f8", copy=False).tobytes())
+
+    def __post_init__(self) -> None:
+        whole = self.width > 0 and len(self.data) % (8 * self.width) == 0
+        if not whole or not np.isfinite(np.frombuffer(self.data, "<f8")).all():
+            raise ValueError("packed scores are not whole, or not finite")
+
+    def __len__(self) -> int:
+        return len(self.data) // (8 * self.width)
+
+    def values(self) -> list[list[float]]:
+        """The numbers of each list."""
+        lists: list[list[float]] = np.frombuffer(self.data, "<f8").reshape(-1, self.width).tolist()
+        return lists
 
 
 class Coded(Sequence[Any]):

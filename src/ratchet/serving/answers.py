@@ -100,7 +100,7 @@ def table_of(parts: Sequence[Part]) -> AnsweredTable:
         first.lane.classes,
         [*chain.from_iterable(part.ids for part in parts)],
         [*chain.from_iterable(part.labels for part in parts)],
-        [*chain.from_iterable(chain.from_iterable(part.scores for part in parts))],
+        [*chain.from_iterable(part.flat_scores() for part in parts)],
         None,
     )
 
@@ -126,13 +126,14 @@ def _answers(part: Part) -> list[Answered]:
     lane, arm = part.lane, part.arm
     version, classes = lane.version, lane.classes
     if lane.has_interval:
-        rows = zip(part.ids, part.labels, part.scores, strict=True)
+        rows = zip(part.ids, part.labels, part.score_rows(), strict=True)
         return [
             Answered(own, version, arm, label, scores, classes, lane.interval(scores))
             for own, label, scores in rows
         ]
     same = repeat(version), repeat(arm)
-    return [*map(Answered, part.ids, *same, part.labels, part.scores, repeat(classes))]
+    scores = part.score_rows()
+    return [*map(Answered, part.ids, *same, part.labels, scores, repeat(classes))]
 
 
 def _all_classes(answered: Sequence[Answered]) -> tuple[Label, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from math import isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from ratchet.packaging.composite import Scores
     from ratchet.serving.codec import Codec
     from ratchet.serving.resident import Resident
-
-_positive = itemgetter(1)
 
 SLOW = 8e-6
 """Seconds of work for a row of a model that nothing is known of."""
@@ -84,7 +81,12 @@ class Lane:
         self._paths = [ColumnPath(each.encoders, names) for each in self._composite.recipes]
 
     def score(self, asked: Sequence[Asked], columns: Columns | None = None) -> list[list[float]]:
-        """The scores of rows, each (k,) in the order of ``classes``, or the estimate (1,).
+        """As ``matrix``, a list for each row."""
+        rows: list[list[float]] = self.matrix(asked, columns).tolist()
+        return rows
+
+    def matrix(self, asked: Sequence[Asked], columns: Columns | None = None) -> Scores:
+        """The scores of rows (n, k) in the order of ``classes``, or the estimates (n, 1).
 
         Args:
             columns: the rows' values by column, if somebody has them already.
@@ -102,10 +104,9 @@ class Lane:
             raise ProblemError(
                 422, error.name, "A value cannot be read by the model", why=error.what
             ) from None
-        rows: list[list[float]] = scores.tolist()
-        if not (isfinite(sum(rows[0])) if len(rows) == 1 else np.isfinite(scores).all()):
+        if not (isfinite(sum(scores[0])) if len(scores) == 1 else np.isfinite(scores).all()):
             raise UnansweredError("score_not_finite")
-        return rows
+        return scores
 
     def learn(self, rows: int, seconds: float) -> None:
         """Note how long rows took. One that was held up does not count for much."""
@@ -117,8 +118,17 @@ class Lane:
         if not classes:
             return [None] * len(scores)
         if threshold is not None:
-            return [*map(classes.__getitem__, map(threshold.__le__, map(_positive, scores)))]
+            return [classes[row[1] >= threshold] for row in scores]
         return [classes[row.index(max(row))] for row in scores]
+
+    def labels_of(self, scores: Scores) -> list[Label | None]:
+        """As ``labels``, of many rows."""
+        if not self.classes:
+            return [None] * len(scores)
+        decided = (
+            scores.argmax(axis=1) if self._threshold is None else scores[:, 1] >= self._threshold
+        )
+        return [*map(self.classes.__getitem__, decided.tolist())]
 
     def interval(self, scores: list[float]) -> tuple[float, float] | None:
         """The ends around an estimate, where the model gives them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from ratchet.serving.lane import FEW, Lane, columns_of
 
 if TYPE_CHECKING:
     from ratchet.data.task import Label
+    from ratchet.packaging.composite import Scores
     from ratchet.serving.desk import Desk
 
 Row = TypeVar("Row")
@@ -30,6 +32,7 @@ class Part(msgspec.Struct, gc=False):
         ids: of the predictions.
         places: of the rows in the request; None where they are all of it.
         scores: (rows, k), once they are there; ``labels`` likewise, None for regression.
+        matrix: of many rows the scores as an array, float64.
         columns: the rows' values by column, once somebody needed them.
     """
 
@@ -41,16 +44,20 @@ class Part(msgspec.Struct, gc=False):
     places: Sequence[int] | None = None
     scores: Sequence[list[float]] = ()
     labels: Sequence[Label | None] = ()
+    matrix: Scores | None = None
     columns: Columns | None = None
 
     def score(self) -> None:
         """Have the lane answer the rows; raises what ``Lane.score`` does."""
+        lane = self.lane
         if len(self.asked) <= FEW:
-            self.take(self.lane.score(self.asked))
+            self.scores = lane.score(self.asked)
+            self.labels = lane.labels(self.scores)
             return
         began = clock.effort()
-        self.take(self.lane.score(self.asked, self.by_column()))
-        self.lane.learn(len(self.asked), clock.effort() - began)
+        self.matrix = lane.matrix(self.asked, self.by_column())
+        self.labels = lane.labels_of(self.matrix)
+        lane.learn(len(self.asked), clock.effort() - began)
 
     @property
     def effort(self) -> float:
@@ -64,9 +71,18 @@ class Part(msgspec.Struct, gc=False):
             self.columns = columns if isinstance(self.asked, Table) else self.lane.code(columns)
         return self.columns
 
-    def take(self, scores: Sequence[list[float]]) -> None:
-        """Keep the scores, and what they decide."""
-        self.scores, self.labels = scores, self.lane.labels(scores)
+    def score_rows(self) -> Sequence[list[float]]:
+        """The scores, a list for each row."""
+        if self.matrix is not None and not self.scores:
+            self.scores = self.matrix.tolist()
+        return self.scores
+
+    def flat_scores(self) -> Sequence[float]:
+        """The scores, those of one row behind those of the other."""
+        if self.matrix is not None:
+            flat: list[float] = self.matrix.ravel().tolist()
+            return flat
+        return [*chain.from_iterable(self.scores)]
 
 
 def divide(

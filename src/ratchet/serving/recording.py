@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from ratchet import clock
-from ratchet.data.coded import Coded, CodedColumn
+from ratchet.data.coded import Coded, CodedColumn, PackedScores
 from ratchet.data.predictions.log import LogFullError
 from ratchet.data.predictions.records import Batch, Failed, Feedback, Served
 from ratchet.errors import StorageError
@@ -124,7 +124,7 @@ class Recorder:
                 names=[*columns],
                 values=[*columns.values()],
                 ids=part.ids,
-                scores=part.scores,
+                scores=part.scores if part.matrix is None else PackedScores.of(part.matrix),
                 labels=part.labels if part.lane.classes else None,
                 entities=entities,
                 micros=micros,
@@ -155,7 +155,7 @@ class Recorder:
             for own, row, scores, label, who, other, request in zip(
                 part.ids,
                 features,
-                part.scores,
+                part.score_rows(),
                 part.labels,
                 entities,
                 of or repeat(None),

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ratchet.data.coded import CodedColumn
+from ratchet.data.coded import CodedColumn, PackedScores
 from ratchet.errors import DataError
 
 Label = str | int | float | bool
@@ -75,7 +75,7 @@ class Batch(msgspec.Struct, tag="batch", omit_defaults=True):
     names: Sequence[str]
     values: Sequence[Sequence[Any] | CodedColumn]
     ids: Sequence[str]
-    scores: Sequence[Sequence[float]]
+    scores: Sequence[Sequence[float]] | PackedScores
     labels: Sequence[Label | None] | None = None
     entities: Sequence[str | None] | None = None
     micros: int = 0
@@ -93,7 +93,7 @@ class Batch(msgspec.Struct, tag="batch", omit_defaults=True):
         others = (repeat(each) if each is None or type(each) is str else each for each in given)
         # What is endless is cut by the ids; the lengths of the others were compared.
         for own, row, scores, label, entity, of, request in zip(
-            self.ids, rows, self.scores, *others, strict=False
+            self.ids, rows, plain(self.scores), *others, strict=False
         ):
             yield Served(
                 id=own,
@@ -116,16 +116,16 @@ class Shape(Protocol):
     names: Sequence[str]
     values: Sequence[Any]
     ids: Sequence[str]
-    scores: Sequence[Any]
+    scores: Any
     labels: Sequence[Any] | None
     entities: Sequence[Any] | None
     of: Sequence[Any] | None
     request: str | Sequence[str | None] | None
 
 
-def plain(column: Sequence[Any] | CodedColumn) -> Sequence[Any]:
+def plain(column: Sequence[Any] | CodedColumn | PackedScores) -> Sequence[Any]:
     """The values of a column."""
-    return column.values() if isinstance(column, CodedColumn) else column
+    return column.values() if isinstance(column, CodedColumn | PackedScores) else column
 
 
 def check_shape(batch: Shape) -> None:
@@ -200,7 +200,7 @@ def encode(record: Record) -> bytes:
         elif type(record) is Batch:
             _refuse_non_finite(
                 dict(zip(record.names, map(plain, record.values), strict=True)),
-                chain(*record.scores),
+                chain(*plain(record.scores)),
             )
         elif type(record) is Feedback:
             _refuse_feedback(record)

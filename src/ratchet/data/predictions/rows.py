@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ratchet.data.coded import CodedColumn
-from ratchet.data.predictions.records import EARLIEST, LATEST, check_shape
+from ratchet.data.coded import CodedColumn, PackedScores
+from ratchet.data.predictions.records import EARLIEST, LATEST, check_shape, plain
 from ratchet.data.predictions.tables import FAILURES, FEEDBACK, PREDICTIONS
 
 _Moment = Annotated[int, msgspec.Meta(ge=EARLIEST, le=LATEST)]
@@ -46,7 +46,7 @@ class _Batch(msgspec.Struct, tag="batch", gc=False):
     names: Sequence[str]
     values: Sequence[Sequence[msgspec.Raw] | _Coded]
     ids: Sequence[str]
-    scores: Sequence[list[float]]
+    scores: Sequence[list[float]] | PackedScores
     labels: Sequence[msgspec.Raw] | None = None
     entities: Sequence[str | None] | None = None
     micros: _Count = 0
@@ -67,7 +67,7 @@ class _Batch(msgspec.Struct, tag="batch", gc=False):
             [self.arm] * rows,
             self.entities or absent,
             [None if text == "null" else text for text in _texts(self.labels or ())] or absent,
-            self.scores,
+            plain(self.scores),
             self._features(),
             [self.micros] * rows,
             self.of or absent,
