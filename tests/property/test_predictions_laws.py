@@ -190,6 +190,16 @@ def test_a_batch_whose_parts_do_not_fit_is_never_written_or_read(
     assert Rows([payload]).unread == 1
 
 
+def test_what_is_no_text_is_no_record() -> None:
+    sound = encode(Served("p", 0, 1, "a", {"x": "é"}, [0.5], "yes"))
+    batch = encode(Batch(0, 1, "a", ["x"], [["é"]], ["p"], [[0.5]], ["yes"]))
+    came_back = encode(Feedback("k", 0, "é"))
+    rows = Rows([each.replace("é".encode(), b"\xff\xff") for each in (sound, batch, came_back)])
+    assert rows.unread == 3
+    assert rows.predictions().height == rows.feedback().height == 0
+    assert Rows([sound, batch, came_back]).predictions().height == 2
+
+
 def test_packed_scores_that_are_none_are_never_written_or_read() -> None:
     scores = np.array([[0.25, 0.75], [1.0, -0.0]])
     packed = PackedScores.of(scores)

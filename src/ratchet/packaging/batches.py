@@ -10,13 +10,16 @@ columns 11.5 and 7.4; 1,000 trees of 15 leaves 26 and 16; 60 trees for each of 4
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from ratchet.errors import DataError
 from ratchet.packaging.graph import INPUT, OUTPUT
-from ratchet.packaging.session import Session
+from ratchet.packaging.session import CHUNK, Session
+from ratchet.packaging.trees import AT_MOST, BELOW, MEMBER
 from ratchet.packaging.wire import FLOAT32, FLOAT64, File, Node, UnreadableError, read_file
 
 if TYPE_CHECKING:
@@ -48,16 +51,22 @@ _NAMES: Final = {
     "targets": "leaf_targetids",
 }
 _SUM: Final = 1
+_ODD: Final = (ValueError, IndexError, KeyError, TypeError, DataError)
+"""What a file of another writer, which ONNX Runtime can read, may meet here."""
 
 
 class BatchScorer:
     """Scores batches by a session, until so many rows came that masks are worth making.
 
-    The masks are taken only if their scores of the batch at hand are the session's.
+    They are made in a thread, once, and taken only if their scores of the batch at hand are the
+    session's.
 
     Args:
         session: the model, opened.
         content: its file's bytes; let go of when the choice is made.
+
+    Attributes:
+        making: the thread, once it was started.
     """
 
     def __init__(self, session: Session, content: bytes) -> None:
@@ -65,6 +74,7 @@ class BatchScorer:
         self._content = content if len(content) <= LARGEST else None
         self._rows = 0
         self._fast: _Masked | None = None
+        self.making: Thread | None = None
 
     def score(self, X: Rows) -> Scores:
         """Scores (n, classes) of encoded rows (n, features)."""
@@ -77,7 +87,10 @@ class BatchScorer:
             self._rows += len(X)
             if self._rows >= PAYS:
                 self._content = None
-                self._choose(content, X, scores)
+                # Some ten milliseconds, up to a hundred: nobody's request should wait for them.
+                given = content, X[:CHUNK].copy(), scores[:CHUNK].copy()
+                self.making = Thread(target=self._choose, args=given, name="masks")
+                self.making.start()
         return scores
 
     def _choose(self, content: bytes, X: Rows, scores: Scores) -> None:
@@ -110,15 +123,15 @@ def open_masked(content: bytes) -> _Masked | None:
         node, gone = _find_trees(file)
         forest, columns = _read_forest(node)
         trees = make_quick_scorer(forest, columns, most_bytes=_MOST_BYTES)
-    except (UnreadableError, TooManyLeavesError):
+        if trees is None or trees.worth is None:
+            return None
+        if node.outputs == (OUTPUT,):
+            return _Masked(trees, trees.worth, None)
+        kind = FLOAT64 if forest.leaves.dtype == np.float64 else FLOAT32
+        rest = file.begin_behind(node.outputs[0], columns, kind, gone)
+        return _Masked(trees, trees.worth, Session(rest))
+    except (UnreadableError, TooManyLeavesError, *_ODD):
         return None
-    if trees is None or trees.worth is None:
-        return None
-    if node.outputs == (OUTPUT,):
-        return _Masked(trees, trees.worth, None)
-    kind = FLOAT64 if forest.leaves.dtype == np.float64 else FLOAT32
-    rest = file.begin_behind(node.outputs[0], columns, kind, gone)
-    return _Masked(trees, trees.worth, Session(rest))
 
 
 def _find_trees(file: File) -> tuple[Node, tuple[Node, ...]]:
@@ -151,4 +164,7 @@ def _read_forest(node: Node) -> tuple[Forest, int]:
         raise UnreadableError(f"the trees have no {error}") from error
     if not summed:
         raise UnreadableError("the trees are not summed")
+    known = np.isin(forest.mode, (AT_MOST, BELOW, MEMBER)).all()
+    if not known or not np.isfinite(forest.split[forest.mode != MEMBER]).all():
+        raise UnreadableError("the trees decide in another way")
     return forest, columns

@@ -96,6 +96,7 @@ def shape_of(forest: Forest) -> Shape:
 
     Raises:
         TooManyLeavesError: a tree has more than 64 leaves.
+        ValueError: it is no tree.
     """
     count = len(forest.feature)
     trees, behind, leaves = [0] * count, ([0] * count, [0] * count), []
@@ -112,6 +113,8 @@ def shape_of(forest: Forest) -> Shape:
                 if leaf:
                     steps += level[node]
                 else:
+                    if child in level:
+                        raise ValueError("a tree leads back to itself")
                     level[child] = level[node] + 1
                     order.append(child)
         own: list[int] = []

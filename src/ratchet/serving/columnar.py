@@ -33,6 +33,17 @@ FEW: Final = 64
 """Rows below which a column is not coded."""
 
 
+_any_list = msgspec.json.Decoder(list[Any]).decode
+
+
+def _anything(given: Any) -> Sequence[Any]:
+    """The values of a column that nobody reads; none where it is no list."""
+    try:
+        return _any_list(given) if isinstance(given, msgspec.Raw) else given
+    except UNREADABLE:
+        return ()
+
+
 class ColumnReader:
     """Reads tables whose columns are JSON lists.
 
@@ -62,6 +73,7 @@ class ColumnReader:
             for name, texts in known.items()
             if self._kinds.get(name) == "string" and len(texts) < MOST_CODES
         }
+        self.dated = not {"date", "datetime"}.isdisjoint(self._kinds.values())
         self._decoders: dict[str, tuple[Decode, ...]] = {}
 
     def read(
@@ -107,6 +119,11 @@ class ColumnReader:
                 if values is None or len(values) != (rows := len(values) if rows is None else rows):
                     return None
                 found[name] = values
+        if ignore and any(
+            len(values) != rows
+            for values in (_anything(given[name]) for name in given if name not in self._kinds)
+        ):
+            return None
         return found if rows else None
 
     def _table(self, found: Mapping[str, list[Any]]) -> Table:

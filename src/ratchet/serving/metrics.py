@@ -6,6 +6,7 @@ which must be set before this module is imported; any worker then answers for al
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ _AGES: Final = (
 )  # fmt: skip
 
 _SOON: Final = 2.0
+_log = logging.getLogger("ratchet.serving")
 
 _Served = tuple[Counter, Histogram]
 
@@ -50,6 +52,7 @@ class Later(Collector):
     def __init__(self, make: Callable[[], Collector], *, after: float = _SOON) -> None:
         self._make = make
         self._made: Collector | None = None
+        self._failed = False
         self._making = threading.Lock()
         self._timer = threading.Timer(after, self.made)
         self._timer.daemon = True
@@ -62,16 +65,22 @@ class Later(Collector):
         """Leave it at that."""
         self._timer.cancel()
 
-    def made(self) -> Collector:
-        """The collector."""
+    def made(self) -> Collector | None:
+        """The collector; None where it cannot be made, which is told once."""
         with self._making:
-            if self._made is None:
-                self._made = self._make()
+            if self._made is None and not self._failed:
+                try:
+                    self._made = self._make()
+                except Exception as error:  # noqa: BLE001 - the server's own numbers are told without
+                    self._failed = True
+                    _log.error("the project's metrics are not told: %s", error)
             return self._made
 
     def collect(self) -> Iterator[Metric]:
         """What it tells."""
-        yield from self.made().collect()
+        made = self.made()
+        if made is not None:
+            yield from made.collect()
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: a registry asks for it when it takes a collector up."""

@@ -17,7 +17,7 @@ class Rarely:
 
     def due(self) -> bool:
         """Whether to try now; whoever does tells how it ended."""
-        if self._skip:
+        if self._skip > 0:
             self._skip -= 1
             return False
         return True

@@ -210,6 +210,8 @@ class Service:
                     await asyncio.get_running_loop().run_in_executor(self._pool, part.score)
             except Exception as error:  # noqa: BLE001 - noted, and raised again
                 raise self._failure(part, error) from None
+            if len(order.parts) > 1:
+                await asyncio.sleep(0)  # many rows take a while, and others wait
         micros = order.micros()
         payloads: list[bytes] = []
         for part in order.parts:

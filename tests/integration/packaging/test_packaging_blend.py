@@ -377,6 +377,7 @@ def test_a_model_does_not_keep_the_bytes_of_its_files(tmp_path, monkeypatch):
     # A small one is kept until it is known whether its trees are worth another form.
     assert sys.getrefcount(content) == before + 1
     scorer.score(np.zeros((batches.PAYS, scorer.features), np.float32))
+    scorer._batches.making.join()
     assert sys.getrefcount(content) == before
     monkeypatch.setattr(batches, "LARGEST", len(content) - 1)
     scorer = open_scorer("onnx", content)

@@ -127,6 +127,7 @@ def test_masks_are_made_once_enough_rows_came_in_batches(monkeypatch):
     scorer.score(X)
     assert not opened
     scorer.score(X)
+    scorer._batches.making.join()
     assert len(opened) == 1
     assert opened[0].worth > FEW
     used = []
@@ -147,6 +148,30 @@ def test_masks_that_score_otherwise_are_not_taken(monkeypatch):
     scorer, X = BatchScorer(Session(content), content), strange(rng, PAYS)
     for _ in range(3):
         assert np.array_equal(scorer.score(X), Session(content).run(X))
+        scorer.making.join()
+
+
+@pytest.mark.usefixtures("always")
+def test_what_no_tree_here_does_is_left_to_the_runtime():
+    rng = np.random.default_rng(12)
+    equal, endless = grow(rng, 8, modes=(AT_MOST,)), grow(rng, 8, modes=(AT_MOST,))
+    equal.mode[:] = 4  # BRANCH_EQ
+    endless.split[0] = -INF
+    for tree in (equal, endless):
+        content = write([tree])
+        Session(content)
+        assert open_masked(content) is None
+
+
+@pytest.mark.usefixtures("always")
+def test_damaged_files_are_refused_and_raise_nothing():
+    rng = np.random.default_rng(13)
+    content = bytearray(write([grow(rng, 8) for _ in range(3)]))
+    assert open_masked(bytes(content)) is not None
+    for place in range(0, len(content), 7):
+        before, content[place] = content[place], content[place] ^ (1 << int(rng.integers(8)))
+        open_masked(bytes(content))
+        content[place] = before
 
 
 def test_what_gains_nothing_is_left_to_the_runtime():

@@ -291,6 +291,14 @@ def test_other_bodies_are_left_to_the_row_by_row_way(body):
     assert read_frame(json.dumps(body).encode(), UNDATED) is None
 
 
+@pytest.mark.parametrize("other", ["[1,2,3]", "7", '["\\xff"]', "[1e400,1]", "[1,2"])
+def test_a_column_that_nobody_reads_must_be_one_too(other):
+    given = json.dumps({"inputs": {name: [ROWS[0][name]] * 2 for name in PLAIN}}).encode()
+    assert read_frame(given[:-2] + b',"other":%b}}' % other.encode("latin-1"), UNDATED) is None
+    found = read_frame(given[:-2] + b',"other":[null,{"a":1}]}}', UNDATED)
+    assert records(found) == [{name: ROWS[0][name] for name in PLAIN}] * 2
+
+
 def test_dates_are_left_to_the_row_by_row_way():
     for frame in frames(ROWS):
         assert read_frame(json.dumps(frame).encode(), CODEC) is None
@@ -344,6 +352,15 @@ def test_new_texts_make_one_pass_rarer_and_nothing_else(monkeypatch):
     for _ in range(20):
         reader.read(usual)
     assert len(tried) == 20
+
+
+def test_what_takes_long_in_each_byte_is_no_light_work():
+    assert TensorReader(CODEC).lighter == 1
+    assert TensorReader(UNDATED).lighter > 1
+    # Words that are no JSON are looked for everywhere, which is left to whoever has the time.
+    body = body_of([{name: ROWS[0][name] for name in PLAIN}], True)
+    assert TensorReader(UNDATED).read(body) is not None
+    assert TensorReader(UNDATED).read(body.replace(b"70.5", b"NaN")) is None
 
 
 def test_very_wide_tables_are_read_column_by_column():

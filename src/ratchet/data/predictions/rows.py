@@ -138,7 +138,9 @@ class Rows:
         for payload in payloads:
             try:
                 record = _decoder.decode(payload)
-            except (msgspec.DecodeError, RecursionError):
+                if not payload.isascii():
+                    payload.decode()  # what is cut out as JSON was not looked at
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.unread += 1
                 continue
             kinds[type(record)](record)

@@ -41,12 +41,20 @@ def read_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except UNREADABLE as error:
-        if b"NaN" not in body and b"Infinity" not in body:
+        plain = without_words(body)
+        if plain is body:
             raise _unread(error) from error
     try:
-        return decoder.decode(_WORD.sub(_plain, body))
+        return decoder.decode(plain)
     except UNREADABLE as error:
         raise _unread(error) from error
+
+
+def without_words(body: bytes) -> bytes:
+    """A body whose words that are no JSON are read; the body itself where there is none."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return body
+    return _WORD.sub(_plain, body)
 
 
 def _unread(error: Exception) -> ProblemError:

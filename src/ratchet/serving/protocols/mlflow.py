@@ -69,7 +69,7 @@ class Lists(msgspec.Struct, forbid_unknown_fields=True):
 
     data: list[list[Any]]
     columns: list[str]
-    index: msgspec.Raw = msgspec.Raw()
+    index: Any = None
 
 
 class Tabular(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,9 +153,8 @@ def read_table(body: bytes, codec: Codec) -> Sequence[Asked] | None:
 
     What a data frame leaves out or writes otherwise is judged there, value by value.
     """
-    dated = not {"date", "datetime"}.isdisjoint(codec.kinds.values())
     try:
-        given = None if dated else read_json(body, _tabular_decoder)
+        given = None if codec.by_column.dated else read_json(body, _tabular_decoder)
     except ProblemError:
         return None
     if given is None or (given.inputs is None) == (given.dataframe_split is None):

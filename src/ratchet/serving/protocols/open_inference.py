@@ -18,7 +18,7 @@ import msgspec
 
 import ratchet
 from ratchet.serving.http import JSON, Answer, ProblemError, Request, Routes
-from ratchet.serving.protocols.bodies import aside, read_json
+from ratchet.serving.protocols.bodies import aside, read_json, without_words
 from ratchet.serving.protocols.outputs import (
     Output,
     no_outputs,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from ratchet.serving.resident import Resident
     from ratchet.serving.service import Service
 
-LIGHTER = 8
-"""Times less work than in other bodies there is in a byte of one that is read by column."""
 EXTENSIONS = ("binary_tensor_data",)
 _HEADER = b"inference-header-content-length"
 _BINARY = b"application/octet-stream"
@@ -111,15 +109,21 @@ class OpenInferenceProtocol:
         codec = desk.codec
         known = [tensor["name"] for tensor in output_tensors(resident.model.signature)]
 
+        reader = None if _HEADER in request.headers else self._reader(codec)
+
         def read() -> tuple[Envelope, Sequence[Asked]]:
+            plain = without_words(request.body)
+            if reader is not None and plain is not request.body:
+                found = reader.read(plain)
+                if found is not None:
+                    return found
             asked, records = read_inference(request, codec.columns)
             return asked, codec.check(records, where="rows")
 
         size = len(request.body)
         found = None
-        if _HEADER not in request.headers:
-            reader = self._reader(codec)
-            found = await aside(lambda: reader.read(request.body), size // LIGHTER)
+        if reader is not None:
+            found = await aside(lambda: reader.read(request.body), size // reader.lighter)
         asked, rows = await aside(read, size) if found is None else found
         _check_wanted(asked.outputs or (), known)
         if not rows:

@@ -7,13 +7,14 @@ that a new text costs its own column only. What is more than that is left to ``t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Final, Union
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ratchet.serving.http import ProblemError
-from ratchet.serving.protocols.bodies import read_json
+from ratchet.serving.problems import UNREADABLE
 from ratchet.serving.protocols.tensors import Parameters, is_column
 from ratchet.serving.rarely import Rarely
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from ratchet.serving.asked import Asked
     from ratchet.serving.codec import Codec
 
-MOST_COLUMNS: Final = 200
+MOST_COLUMNS: Final = 100
 """Of a table that is decoded in one pass: a type is made for each, 0.1 ms."""
+
+
+_LIGHTER: Final = 8
 
 
 class Wanted(msgspec.Struct):
@@ -64,6 +68,14 @@ class TensorReader:
         # Where new texts are usual one pass is a waste.
         self._at_once = Rarely()
 
+    @property
+    def lighter(self) -> int:
+        """How many times less work there is in a byte of a body than for ``tensors``.
+
+        Dates are looked at one by one.
+        """
+        return 1 if self._columns.dated else _LIGHTER
+
     def read(self, body: bytes) -> tuple[Envelope, Sequence[Asked]] | None:
         """What a request says beside its inputs, and its rows; None for ``tensors`` to look."""
         if self._at_once.due():
@@ -73,8 +85,8 @@ class TensorReader:
                 return found
             self._at_once.failed()
         try:
-            told = read_json(body, self._raw)
-        except ProblemError:
+            told = self._raw.decode(body)
+        except UNREADABLE:
             return None
         given = {each.name: each.data for each in told.inputs}
         rows = self._rows(told.inputs, [each.name for each in told.inputs])
@@ -87,8 +99,8 @@ class TensorReader:
         if self._whole is None:
             self._whole = self._make_whole()
         try:
-            told = read_json(body, self._whole)
-        except ProblemError:
+            told = self._whole.decode(body)
+        except UNREADABLE:
             return None
         names = [type(each).__struct_config__.tag for each in told.inputs]
         rows = self._rows(told.inputs, names)
@@ -115,8 +127,8 @@ class TensorReader:
             )
             for name in self._columns.names
         ]
-        one_of: Any = Union
-        inputs: Any = GenericAlias(list, one_of[tuple(columns)])
+        # Not ``Union[...]``: typing keeps the last hundred of them, and all of their types.
+        inputs: Any = GenericAlias(list, reduce(or_, columns))
         return msgspec.json.Decoder(
             msgspec.defstruct("Table", [("inputs", inputs)], bases=(Envelope,), kw_only=True)
         )
