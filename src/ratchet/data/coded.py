@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MOST_CODES: Final = 256
 """Different values that a byte tells apart."""
@@ -54,6 +56,8 @@ class PackedScores(msgspec.Struct, gc=False):
         return cls(scores.shape[1], scores.astype("<f8", copy=False).tobytes())
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         whole = self.width > 0 and len(self.data) % (8 * self.width) == 0
         if not whole or not np.isfinite(np.frombuffer(self.data, "<f8")).all():
             raise ValueError("packed scores are not whole, or not finite")
@@ -63,6 +67,8 @@ class PackedScores(msgspec.Struct, gc=False):
 
     def values(self) -> list[list[float]]:
         """The numbers of each list."""
+        import numpy as np
+
         lists: list[list[float]] = np.frombuffer(self.data, "<f8").reshape(-1, self.width).tolist()
         return lists
 
