@@ -110,9 +110,8 @@ class _Feedback(msgspec.Struct, tag="feedback", gc=False):
     source: str = "api"
 
 
-_NULL: Final = msgspec.Raw(b"null")
 _HELD: Final = 8_192
-"""Answered rows held as objects; of more, which take several times the memory, frames are made."""
+"""Answered rows held as lists; of more, which take several times the memory, frames are made."""
 _decoder: Final = msgspec.json.Decoder(_Served | _Batch | _Failed | _Feedback)
 
 
