@@ -57,7 +57,7 @@ class Codec:
         known: texts that columns often hold; see ``ColumnReader``.
 
     Attributes:
-        columns: what a row holds; ``kinds`` by name; ``names`` of all that it may hold.
+        columns: what a row holds; ``names`` of all that it may hold.
         by_column: reads whole columns.
     """
 
@@ -76,7 +76,6 @@ class Codec:
             for each in other.inputs:
                 expected.setdefault(each.name, Expected(each.name, each.kind, required=False))
         self.columns = tuple(expected.values())
-        self.kinds: Mapping[str, Kind] = {each.name: each.kind for each in self.columns}
         self._also = tuple(
             name
             for name in dict.fromkeys((id_column, time_column))

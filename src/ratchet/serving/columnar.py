@@ -54,6 +54,11 @@ class ColumnReader:
         id_column: the one of all these that names the entity.
         known: texts that a column often holds, less than 256. A text of these is not made anew
             for each row: msgspec finds the one there is, which takes half the time.
+
+    Attributes:
+        names: of all columns, in the order of a row's fields.
+        kinds: of those that the model reads, by name.
+        dated: whether any is a date or a time, which are looked at one by one.
     """
 
     def __init__(
@@ -66,14 +71,14 @@ class ColumnReader:
     ) -> None:
         self._row_type, self._id = row_type, id_column
         self._required = frozenset(each.name for each in columns if each.required)
-        self._kinds = {each.name: each.kind for each in columns}
-        self.names = (*self._kinds, *also)
+        self.kinds = {each.name: each.kind for each in columns}
+        self.names = (*self.kinds, *also)
         self._books = {
             name: _book(texts)
             for name, texts in known.items()
-            if self._kinds.get(name) == "string" and len(texts) < MOST_CODES
+            if self.kinds.get(name) == "string" and len(texts) < MOST_CODES
         }
-        self.dated = not {"date", "datetime"}.isdisjoint(self._kinds.values())
+        self.dated = not {"date", "datetime"}.isdisjoint(self.kinds.values())
         self._decoders: dict[str, tuple[Decode, ...]] = {}
 
     def read(
@@ -121,7 +126,7 @@ class ColumnReader:
                 found[name] = values
         if ignore and any(
             len(values) != rows
-            for values in (_anything(given[name]) for name in given if name not in self._kinds)
+            for values in (_anything(given[name]) for name in given if name not in self.kinds)
         ):
             return None
         return found if rows else None
@@ -131,7 +136,7 @@ class ColumnReader:
         columns = [
             self._coded(name, found[name])
             if name in found
-            else [None if name in self._kinds else UNSET] * rows
+            else [None if name in self.kinds else UNSET] * rows
             for name in self.names
         ]
         return Table(self._row_type, columns, self._entities(found))
@@ -164,7 +169,7 @@ class ColumnReader:
 
     def _dated(self, name: str, values: list[Any]) -> list[Any] | None:
         """The values of a column; None where they should be dates and are not."""
-        kind = self._kinds.get(name)
+        kind = self.kinds.get(name)
         if kind in ("date", "datetime") and not all(
             value is None or is_moment(value, kind) for value in values
         ):
@@ -188,7 +193,7 @@ class ColumnReader:
         return [self._coded(*each) for each in zip(self.names, columns, strict=True)]
 
     def _value_type(self, name: str) -> Any:
-        kind = self._kinds.get(name)
+        kind = self.kinds.get(name)
         return STRICT[kind] if kind else ID if name == self._id else TEXT_OR_NUMBER
 
     def _decoders_of(self, name: str) -> tuple[Decode, ...]:

@@ -62,7 +62,7 @@ class TensorReader:
     """Reads bodies for a codec."""
 
     def __init__(self, codec: Codec) -> None:
-        self._columns, self._kinds = codec.by_column, codec.kinds
+        self._columns = codec.by_column
         self._raw = msgspec.json.Decoder(_Untouched)
         self._whole: msgspec.json.Decoder[Any] | None = None
         # Where new texts are usual one pass is a waste.
@@ -138,7 +138,7 @@ class TensorReader:
         sizes = {size for each in inputs for size in each.shape}
         if len(sizes) != 1 or len(set(names)) != len(names):
             return None
-        kinds = map(self._kinds.get, names)
+        kinds = map(self._columns.kinds.get, names)
         if not all(is_column(each, kind) for each, kind in zip(inputs, kinds, strict=True)):
             return None
         return int(sizes.pop())
